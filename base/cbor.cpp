@@ -110,6 +110,26 @@ tl::unexpected<error> reader::wrong(errc code, std::string_view at, std::string_
   return fail(code, std::string{at} + " at byte " + std::to_string(pos_) + ": " + std::string{what});
 }
 
+namespace {
+
+/// The value of a head of at most two bytes, as most have, if it is of this major type and has its shortest form. Moves `pos`
+/// behind it then; otherwise the full check says what is wrong.
+bool quick_head(byte_view in, std::size_t& pos, std::uint8_t major, std::uint64_t& value) {
+  if (pos >= in.size() || in[pos] >> 5 != major) return false;
+  const std::uint8_t info = in[pos] & 0x1f;
+  if (info < 24) {
+    value = info;
+    ++pos;
+    return true;
+  }
+  if (info != 24 || in.size() - pos < 2 || in[pos + 1] < 24) return false;
+  value = in[pos + 1];
+  pos += 2;
+  return true;
+}
+
+}  // namespace
+
 result<reader::head_t> reader::head(std::string_view at) {
   if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "the input ends here");
   const std::uint8_t first_byte = in_[pos_];
@@ -142,12 +162,25 @@ result<reader::head_t> reader::head_of(std::string_view at, std::uint8_t major, 
 }
 
 result<std::uint64_t> reader::uint(std::string_view at, std::uint64_t max) {
+  const std::size_t before = pos_;
+  if (std::uint64_t v = 0; quick_head(in_, pos_, major_uint, v)) {
+    if (v <= max) return v;
+    pos_ = before;
+  }
   CPNS_TRY(const auto h, head_of(at, major_uint, "an unsigned integer"));
   if (h.value > max) return wrong(errc::wire_range, at, "must be at most " + std::to_string(max));
   return h.value;
 }
 
 result<byte_view> reader::bstr(std::string_view at, std::size_t min, std::size_t max) {
+  const std::size_t before = pos_;
+  if (std::uint64_t n = 0; quick_head(in_, pos_, major_bstr, n)) {
+    if (n >= min && n <= max && n <= in_.size() - pos_) {
+      pos_ += static_cast<std::size_t>(n);
+      return in_.subspan(pos_ - static_cast<std::size_t>(n), static_cast<std::size_t>(n));
+    }
+    pos_ = before;
+  }
   CPNS_TRY(const auto h, head_of(at, major_bstr, "a byte string"));
   if (h.value < min || h.value > max)
     return wrong(errc::wire_length, at,
@@ -173,6 +206,11 @@ result<std::string_view> reader::tstr(std::string_view at, std::size_t min, std:
 }
 
 result<std::size_t> reader::array(std::string_view at, std::size_t min, std::size_t max) {
+  const std::size_t before = pos_;
+  if (std::uint64_t n = 0; quick_head(in_, pos_, major_array, n)) {
+    if (n >= min && n <= max) return static_cast<std::size_t>(n);
+    pos_ = before;
+  }
   CPNS_TRY(const auto h, head_of(at, major_array, "an array"));
   if (h.value < min || h.value > max)
     return wrong(errc::wire_length, at,

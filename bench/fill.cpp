@@ -7,6 +7,7 @@
 // their index rows. Progress is a line per second on standard error; at the end a line of JSON is printed. A number that is in the
 // store is written again. Exit codes: 0 done, 1 an error, 2 usage.
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <charconv>
 #include <condition_variable>
@@ -91,7 +92,15 @@ status fill_gateway(const std::filesystem::path& home, std::uint64_t count, std:
   actors::key_store keys{opened.sealed(), [&committer](storage::sealed_batch b, storage::commit_done done) {
                            committer.submit(std::move(b), std::move(done));
                          }};
-  for (auto n = first; n < first + count && so_far.admit(); ++n) keys.save(past.record(n), so_far.done());
+  std::atomic<bool> damaged{false};
+  CPNS_CHECK(
+      keys.summaries([](const protocol::device_summary&) {}, [&damaged](const error&) { damaged = true; }));
+  if (damaged) return fail(errc::store_damaged, "the store has records that cannot be read");
+  for (auto n = first; n < first + count && so_far.admit(); ++n) {
+    const auto one = past.device(n);
+    keys.save(one.record, so_far.done());
+    if (!one.owes) keys.report_answered(one.record.entity);
+  }
   return so_far.end();
 }
 

@@ -18,14 +18,20 @@ inline constexpr int filled_gateways = 8;  ///< that hold the entities of a serv
 
 /// In a gateway: what is left of `n` exchanges, one to three in four of a set, each a day after the other. Keys are due
 /// spread over the day that begins now; one device in a hundred was not seen for up to 30 days, and one in a thousand owes
-/// the server its last report. Not thread-safe.
+/// the server its last report, since less than a minute. Each record has its last report, as the role leaves it. Not
+/// thread-safe.
 class gateway_past {
  public:
   gateway_past(user_id user, std::uint64_t seed) : user_(std::move(user)), dice_(seed) {}
 
-  protocol::device_record record(std::uint64_t number) {
+  struct past {
+    protocol::device_record record;
+    bool owes;  ///< the server has not answered the report
+  };
+
+  past device(std::uint64_t number) {
+    constexpr std::int64_t minute_ms = 60'000;
     auto& random = crypto::system_entropy();
-    const auto now = now_wall();
     const auto day_ms = std::int64_t{filled_rekey_s} * 1000;
     protocol::device_record r;
     r.entity = entity_id::parse(device_name("g" + std::to_string(number))).value();
@@ -37,18 +43,20 @@ class gateway_past {
     r.owner = random.draw_id<owner_tag>();
     r.rekey_seconds = filled_rekey_s;
     r.incarnation = 1;
-    r.keyed_since = unix_milliseconds(now) - below(day_ms);
-    if (below(100) == 0) r.keyed_since -= below(30 * day_ms);
+    const bool owes = below(1000) == 0;
+    r.keyed_since = now_ms_ - below(owes ? minute_ms : day_ms);
+    if (!owes) r.keyed_since -= minute_ms;
+    if (!owes && below(100) == 0) r.keyed_since -= below(30 * day_ms);
     const auto own = static_cast<std::uint16_t>(below(filled_set_size * 3 / 4));
     r.not_after =
         r.keyed_since / 1000 + std::int64_t{90} * filled_rekey_s - std::int64_t{own} * filled_rekey_s;
     for (std::uint16_t i = own; i < filled_set_size; ++i)
       r.keys.push_back({epoch{1, i}, r.set, random.draw_secret<32>(),
                         i == own ? protocol::key_use::own : protocol::key_use::unused});
-    if (below(1000) == 0) r.to_report = epoch{1, own};
+    r.to_report = epoch{1, own};
     r.last_transport = "radio";
     r.last_address = "bundle:1/" + std::to_string(number);
-    return r;
+    return {std::move(r), owes};
   }
 
  private:
@@ -56,6 +64,7 @@ class gateway_past {
     return static_cast<std::int64_t>(dice_() % static_cast<std::uint64_t>(n));
   }
   const user_id user_;
+  const std::int64_t now_ms_ = unix_milliseconds(now_wall());
   std::mt19937_64 dice_;
 };
 

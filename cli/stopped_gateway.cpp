@@ -3,7 +3,10 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "actors/pn_gw/history.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -27,9 +30,18 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
     return fail(errc::state_unknown, "a store of this gateway: there is nothing at " + c.store.path.string());
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   stopped_gateway out{std::move(store)};
-  CPNS_TRY(const auto stored, out.pnes_->all());
-  for (const auto& e : stored.unreadable) std::cerr << "cpns: warning: left out: " << e.message() << "\n";
-  for (const auto& r : stored.records) out.known_->put_stored(r, {});
+  std::mutex guard;
+  std::vector<std::pair<std::string, actors::pne_facts>> known;
+  CPNS_CHECK(out.pnes_->summaries(
+      [&](const protocol::device_summary& s) {
+        const std::lock_guard lock{guard};
+        known.emplace_back(s.entity.text(), actors::facts_of(s, {}));
+      },
+      [&](const error& e) {
+        const std::lock_guard lock{guard};
+        std::cerr << "cpns: warning: left out: " << e.message() << "\n";
+      }));
+  out.known_->put_all(std::move(known));
   return out;
 }
 

@@ -179,4 +179,13 @@ result<std::optional<secret_bytes>> sealed_store::sealer::open_value_of(const ro
   return out;
 }
 
+status sealed_store::sealer::show_value(table t, byte_view stored, std::uint64_t version, byte_view value,
+                                        const shared_row_visitor& visit) {
+  const wiped_at_end end{plain_};
+  CPNS_TRY(const auto found, decrypted(t, stored, version, value));
+  if (!equal(stored_row(t, found.row), stored)) return refusal(t, stored, "holds the content of another row");
+  if (found.value) visit(found.row, *found.value);
+  return {};
+}
+
 }  // namespace cpns::storage

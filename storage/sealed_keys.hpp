@@ -1,5 +1,5 @@
 #pragma once
-// The keys of a sealed store, and the form of its rows. Only for sealed_store.cpp.
+// The keys of a sealed store, and the form of its rows. Only for the files of the sealed store.
 
 #include <array>
 #include <memory>
@@ -43,6 +43,9 @@ class sealed_store::sealer {
   /// The value of the row `name`, whose stored name is `stored`; nullopt: erased. As open_value.
   [[nodiscard]] result<std::optional<secret_bytes>> open_value_of(const row_name& name, byte_view stored,
                                                                   std::uint64_t version, byte_view value);
+  /// Calls `visit` with the name and the value, which are valid during the call only, unless the row is erased. As open_value.
+  [[nodiscard]] status show_value(table t, byte_view stored, std::uint64_t version, byte_view value,
+                                  const shared_row_visitor& visit);
   /// Between two calls of the store: nothing stays but what the store keeps anyway.
   void rest() noexcept;
 

@@ -57,6 +57,9 @@ using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& val
 /// Called for each row that cannot be decrypted (store_sealed, as in read()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;
 
+/// Called for one row by several threads at once. The arguments are valid during the call only.
+using shared_row_visitor = std::function<void(byte_view row, byte_view value)>;
+
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
 using page_end = std::optional<std::string>;
 
@@ -99,6 +102,12 @@ class sealed_store {
   /// ends the scan.
   status scan(table t, byte_view prefix, const sealed_visitor& visit,
               const damage_visitor& damaged = {}) const;
+
+  /// All rows of a table in no particular order, read and decrypted by `threads` threads, which share the visitors: for a role
+  /// that reads a large table before it begins its work. Not the table `meta`. Rows that are written meanwhile may be among
+  /// them or not. Exceptions of the visitors pass through.
+  status scan_with(std::size_t threads, table t, const shared_row_visitor& visit,
+                   const damage_visitor& damaged) const;
 
   /// A page of a table: reads at most `limit` rows after the one that `after` names (empty: from the first), in the order
   /// of the stored names, which is not that of the plain ones. `visit` returns false to end the page after its row. Rows

@@ -99,8 +99,8 @@ using device_actor = caf::typed_actor<
     // Erases its record, then ends: "" once that is durable, otherwise the error, and it goes on.
     caf::replies_to<gw_forget>::with<std::string>,
     caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
-    caf::reacts_to<gw_rest>,        // end until it is needed again; answered by sup_rested
-    caf::reacts_to<gw_shut_down>>;  // the role ends
+    caf::reacts_to<gw_rest>,        // prepare to end; answered by sup_rested
+    caf::reacts_to<gw_shut_down>>;  // end
 
 struct link_want_nonce {
   device_actor device;

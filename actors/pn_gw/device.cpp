@@ -77,7 +77,11 @@ class pn_gw_device {
     apply();
   }
   void reported(const gw_report_outcome& m) {
-    if (is_certain()) machine_.handle_report_outcome(now(), m.which, m.outcome);
+    if (is_certain()) {
+      machine_.handle_report_outcome(now(), m.which, m.outcome);
+      // After another outcome the record is written.
+      if (m.outcome == report_outcome::ok && !machine_.record().to_report) store_->report_answered(entity_);
+    }
     apply();
   }
   void server_ready() {
@@ -158,31 +162,22 @@ class pn_gw_device {
     self_->send(supervisor_, sup_evicted{index_, gone});
     reported_unneeded_ = false;
     if (!gone) return apply();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
-    self_->quit();
+    end();
   }
   /// All earlier messages were handled. If the actor still waits for nothing but its deadline, the supervisor has all of
-  /// its state that is not in the record.
+  /// its state that is not in the record. Until that ends it, it answers questions.
   void rest() {
     if (ending_) return;
     auto rested = may_rest();
     const bool ends = rested.has_value();
     self_->send(supervisor_, sup_rested{index_, std::move(rested), same_id_});
     reported_rest_ = false;
-    if (!ends) return apply();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
-    self_->quit();
+    ends ? stop_working() : apply();
   }
   /// Ends when the pending write has completed.
   void shut_down() {
-    ending_ = true;
     deliver(releasing_, "not known to be done: the gateway is stopping");
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
+    stop_working();
     if (!saving_) self_->quit();
   }
 
@@ -238,7 +233,7 @@ class pn_gw_device {
     uncertain_ = true;
     looks_again_ = clock_() + store_glance;
     answer("not known to be done: " + why);
-    forgotten("not known to be done: " + why);
+    deliver(forgetting_, "not known to be done: " + why);
   }
 
   /// After the pending write, if there is one.
@@ -256,14 +251,10 @@ class pn_gw_device {
     }
     stored_ = false;
     leave_tally();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
     answer("not done: the PNE was forgotten");
-    forgotten("");
-    self_->quit();
+    deliver(forgetting_, "");
+    end();
   }
-  void forgotten(const std::string& text) { deliver(forgetting_, text); }
 
   /// A failed write may still be found when the store is opened again. Until that is known the machine gets no
   /// input; then the record is read again.
@@ -343,6 +334,15 @@ class pn_gw_device {
   void enter_tally() {
     const auto facts = facts_now();
     if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
+  }
+  void stop_working() {
+    ending_ = true;
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+  }
+  void end() {
+    stop_working();
+    self_->quit();
   }
   /// Before the supervisor may make another actor of this device.
   void leave_tally() {

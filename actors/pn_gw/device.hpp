@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
@@ -37,13 +38,14 @@ struct device_parts {
   std::string same_id{};       ///< as it was when the device began to rest
 };
 
-/// A device with a report or a request for the server continues before its PNE is seen again.
+/// Whether an actor of the device has to stay, or to be made again, without a link.
 inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
 
-/// All stored devices that owe the server something; `each` is called with every record. Records that cannot be read are
-/// logged. Fails only if the store itself cannot be read.
-result<std::vector<protocol::device_record>>
-unfinished_devices(const key_store& store, const std::function<void(const protocol::device_record&)>& each);
+/// The stored devices that have to go on before they are seen again: with a report that the server has not answered, or a
+/// refill. `each` is called with the summary of every device, in no particular order, by other threads, but one after the
+/// other. Records that cannot be read are logged. Fails only if the store itself cannot be read.
+result<std::vector<entity_id>>
+unfinished_devices(key_store& store, const std::function<void(const protocol::device_summary&)>& each);
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts);
 

@@ -1,5 +1,7 @@
 #include "actors/pn_gw/device_records.hpp"
 
+#include <chrono>
+#include <mutex>
 #include <utility>
 
 #include "base/log.hpp"
@@ -7,6 +9,12 @@
 namespace cpns::actors {
 
 using namespace protocol;
+
+namespace {
+
+constexpr seconds progress_pause{5};
+
+}  // namespace
 
 status read_record(device_parts& parts) {
   const auto entity = parts.record.entity;
@@ -33,22 +41,30 @@ bool stands_as(pn_gw_state state, device_standing standing) {
          (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
 }
 
-result<std::vector<device_record>> unfinished_devices(const key_store& store,
-                                                      const std::function<void(const device_record&)>& each) {
-  std::vector<device_record> out;
+result<std::vector<entity_id>> unfinished_devices(key_store& store,
+                                                  const std::function<void(const device_summary&)>& each) {
+  constexpr std::size_t look_at_clock = 4096;
+  std::mutex guard;
+  std::vector<entity_id> out;
   std::size_t count = 0;
-  CPNS_CHECK(store.visit(
-      [&](device_record r) {
-        ++count;
-        each(r);
-        if (owes_server(r)) out.push_back(std::move(r));
+  auto said = std::chrono::steady_clock::now();
+  CPNS_CHECK(store.summaries(
+      [&](device_summary s) {
+        const std::lock_guard lock{guard};
+        if (++count % look_at_clock == 0 && std::chrono::steady_clock::now() - said >= progress_pause) {
+          said = std::chrono::steady_clock::now();
+          log::info(gateway_component, "store-loading", "the secure store is being loaded",
+                    {{"devices", std::to_string(count)}});
+        }
+        each(s);
+        if (s.to_report || s.refills) out.push_back(std::move(s.entity));
       },
       [](const error& e) {
         log::error(gateway_component, "record-unreadable",
                    e.message() + "; its device is not served until the store is restored from a backup");
       }));
   log::info(gateway_component, "store-loaded", "the secure store is loaded",
-            {{"devices", std::to_string(count)}});
+            {{"devices", std::to_string(count)}, {"owing", std::to_string(out.size())}});
   return out;
 }
 

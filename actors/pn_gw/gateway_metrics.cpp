@@ -1,5 +1,8 @@
 #include "actors/pn_gw/gateway_metrics.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <future>
 #include <map>
 
 #include "actors/pn_gw/views.hpp"
@@ -32,6 +35,13 @@ std::string_view stored_state(protocol::device_standing standing) {
   case device_standing::revoked: return name_of(pn_gw_state::revoked);
   }
   return not_in_reach;
+}
+
+/// Of a device with a key, as of pne_facts.
+std::int64_t due_of(std::int64_t keyed_since, std::uint32_t rekey_seconds, std::optional<seconds> rekey) {
+  const auto interval = rekey.value_or(seconds{rekey_seconds});
+  if (interval <= seconds::zero()) return 0;
+  return keyed_since + std::chrono::duration_cast<milliseconds>(interval).count();
 }
 
 }  // namespace
@@ -98,16 +108,28 @@ void supervisor_metrics::happened(protocol::gw_event::kind_t kind) const {
 
 pne_facts facts_of(const protocol::device_record& r, std::string_view state, bool in_reach,
                    std::optional<seconds> rekey) {
-  pne_facts out{state, static_cast<std::uint32_t>(r.unused_count()), 0, in_reach};
-  const auto interval = rekey.value_or(seconds{r.rekey_seconds});
-  if (r.own() != nullptr && interval > seconds::zero())
-    out.due = r.keyed_since + std::chrono::duration_cast<milliseconds>(interval).count();
-  return out;
+  return {state, static_cast<std::uint32_t>(r.unused_count()),
+          r.own() != nullptr ? due_of(r.keyed_since, r.rekey_seconds, rekey) : 0, in_reach};
+}
+
+pne_facts facts_of(const protocol::device_summary& s, std::optional<seconds> rekey) {
+  return {stored_state(s.standing), s.unused_keys,
+          s.keyed ? due_of(s.keyed_since, s.rekey_seconds, rekey) : 0, false};
 }
 
 void pne_tally::put(const std::string& entity, const pne_facts& facts) {
   const std::lock_guard lock{guard_};
   pnes_[entity] = facts;
+}
+void pne_tally::put_all(std::vector<std::pair<std::string, pne_facts>> pnes) {
+  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+  const auto middle = pnes.begin() + static_cast<std::ptrdiff_t>(pnes.size() / 2);
+  auto first_half = std::async(std::launch::async, [&] { std::sort(pnes.begin(), middle, by_name); });
+  std::sort(middle, pnes.end(), by_name);
+  first_half.get();
+  std::inplace_merge(pnes.begin(), middle, pnes.end(), by_name);
+  const std::lock_guard lock{guard_};
+  for (auto& [entity, facts] : pnes) pnes_.insert_or_assign(pnes_.end(), std::move(entity), facts);
 }
 void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
   put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -67,6 +68,9 @@ struct pne_facts {
 pne_facts facts_of(const protocol::device_record& r, std::string_view state, bool in_reach,
                    std::optional<seconds> rekey);
 
+/// Of a stored device without an actor.
+pne_facts facts_of(const protocol::device_summary& s, std::optional<seconds> rekey);
+
 /// A scrape must not ask a hundred thousand actors, and a page of the list must not decrypt a hundred thousand rows. So each
 /// actor tells its facts when they change, and those of stored PNEs without an actor stay. [thread-safe]
 class pne_tally {
@@ -75,6 +79,8 @@ class pne_tally {
   explicit pne_tally(std::uint32_t low_water) : low_water_(low_water) {}
 
   void put(const std::string& entity, const pne_facts& facts);
+  /// Many at once, with their Entity IDs, in any order: a tenth of the time of as many put().
+  void put_all(std::vector<std::pair<std::string, pne_facts>> pnes);
   /// The facts of a device without an actor.
   void put_stored(const protocol::device_record& r, std::optional<seconds> rekey);
   /// A device that rested is not in memory any more; its other facts stay.

@@ -1,13 +1,20 @@
 #include "actors/pn_gw/key_store.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <thread>
+#include <utility>
 
 #include "base/cbor.hpp"
+#include "base/log.hpp"
 
 namespace cpns::actors {
 namespace {
 
 constexpr std::uint64_t schema = 1;
+/// In the table of the credentials; no CPNS User ID has a space.
+constexpr std::string_view reports_row = "settled reports";
+constexpr std::size_t readers_max = 8;
 
 secret_bytes encode(const user_credentials& c) {
   cbor::writer w;
@@ -36,10 +43,10 @@ result<user_credentials> decode_credentials(byte_view in) {
 
 }  // namespace
 
-void key_store::note_date(const protocol::device_record& r) const {
+void key_store::note_date(std::int64_t keyed_since, std::int64_t not_after) const {
   constexpr auto longest = INT64_MAX / 1000;
-  const auto over = r.not_after <= 0 || r.not_after > longest ? INT64_MAX : r.not_after * 1000;
-  const auto date = std::min(r.keyed_since, over);
+  const auto over = not_after <= 0 || not_after > longest ? INT64_MAX : not_after * 1000;
+  const auto date = std::min(keyed_since, over);
   for (auto known = newest_date_.load(); known < date && !newest_date_.compare_exchange_weak(known, date);) {
   }
 }
@@ -48,44 +55,104 @@ result<std::optional<protocol::device_record>> key_store::load(const entity_id& 
   CPNS_TRY(const auto found, rows_.get(storage::table::peers, as_bytes(entity.text())));
   if (!found) return std::optional<protocol::device_record>{};
   CPNS_TRY(auto record, protocol::decode_device_record(found->expose()));
-  note_date(record);
+  note_date(record.keyed_since, record.not_after);
+  if (record.to_report) {
+    const std::lock_guard lock{reports_->guard};
+    if (!reports_->open.is_open(entity.text())) record.to_report.reset();
+  }
   return std::optional{std::move(record)};
 }
 
 void key_store::save(const protocol::device_record& record, storage::commit_done done) {
-  note_date(record);
-  storage::sealed_batch batch;
-  batch.push_back(
-      {storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
-  commit_(std::move(batch), std::move(done));
+  note_date(record.keyed_since, record.not_after);
+  commit(record.entity, protocol::encode(record),
+         record.to_report ? std::optional{record.keyed_since} : std::nullopt, std::move(done));
 }
 
 void key_store::erase(const entity_id& entity, storage::commit_done done) {
-  storage::sealed_batch batch;
-  batch.push_back({storage::table::peers, to_bytes(as_bytes(entity.text())), std::nullopt});
-  commit_(std::move(batch), std::move(done));
+  commit(entity, std::nullopt, std::nullopt, std::move(done));
 }
 
-status key_store::visit(const record_visitor& each, const error_visitor& unreadable) const {
-  return rows_.scan(
+void key_store::commit(const entity_id& entity, std::optional<secret_bytes> record,
+                       std::optional<std::int64_t> reports_since, storage::commit_done done) {
+  storage::sealed_batch batch;
+  batch.push_back({storage::table::peers, to_bytes(as_bytes(entity.text())), std::move(record)});
+  const std::lock_guard lock{reports_->guard};
+  commit_with(reports_->open.write(entity.text(), reports_since), entity, std::move(batch), std::move(done));
+}
+
+void key_store::report_answered(const entity_id& entity) {
+  const std::lock_guard lock{reports_->guard};
+  auto change = reports_->open.answered(entity.text());
+  if (!change.empty()) commit_with(std::move(change), entity, {}, [](const status&) {});
+}
+
+void key_store::commit_with(open_reports::change change, const entity_id& entity, storage::sealed_batch batch,
+                            storage::commit_done done) {
+  if (change.empty()) return commit_(std::move(batch), std::move(done));
+  if (change.row)
+    batch.push_back({storage::table::credentials, to_bytes(as_bytes(reports_row)), encode(*change.row)});
+  commit_(std::move(batch), [reports = reports_, name = entity.text(), change = std::move(change),
+                             done = std::move(done)](const status& s) {
+    if (s) {
+      const std::lock_guard held{reports->guard};
+      reports->open.written(name, change);
+    }
+    done(s);
+  });
+}
+
+/// Without a row, or if it is damaged, each report is open: the server answers one that it has had before, too.
+result<settled_reports> key_store::stored_reports() const {
+  const auto row = rows_.get(storage::table::credentials, as_bytes(reports_row));
+  if (!row && row.error() != errc::store_sealed) return fail(row.error());
+  if (row && !*row) return settled_reports{};
+  auto read = row ? decode_settled_reports((*row)->expose()) : fail(row.error());
+  if (read) return read;
+  log::warn("gateway", "reports-unreadable",
+            "it is not known which reports the server has answered, so all are sent again: " +
+                read.error().message());
+  return settled_reports{};
+}
+
+status key_store::summaries(const summary_visitor& each, const error_visitor& unreadable) {
+  CPNS_TRY(const auto settled_before, stored_reports());
+  const auto threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, readers_max);
+  CPNS_CHECK(rows_.scan_with(
+      threads, storage::table::peers,
+      [&](byte_view row, byte_view value) {
+        auto s = protocol::decode_device_summary(value);
+        if (!s) return unreadable({s.error().code, std::string{as_text(row)} + ": " + s.error().detail});
+        note_date(s->keyed_since, s->not_after);
+        if (s->to_report && !settled_before.is_open(s->keyed_since)) s->to_report.reset();
+        if (s->to_report) {
+          const std::lock_guard lock{reports_->guard};
+          reports_->open.found(s->entity.text(), s->keyed_since);
+        }
+        each(*std::move(s));
+      },
+      unreadable));
+  const std::lock_guard lock{reports_->guard};
+  reports_->open.begin(settled_before);
+  return {};
+}
+
+result<stored_devices> key_store::all() const {
+  stored_devices out;
+  const auto unreadable = [&out](const error& e) { out.unreadable.push_back(e); };
+  CPNS_CHECK(rows_.scan(
       storage::table::peers, {},
       [&](byte_view row, const secret_bytes& value) {
         auto record = protocol::decode_device_record(value.expose());
         if (record) {
-          note_date(*record);
-          each(std::move(*record));
+          note_date(record->keyed_since, record->not_after);
+          out.records.push_back(std::move(*record));
         } else {
           unreadable({record.error().code, std::string{as_text(row)} + ": " + record.error().detail});
         }
         return true;
       },
-      unreadable);
-}
-
-result<stored_devices> key_store::all() const {
-  stored_devices out;
-  CPNS_CHECK(visit([&out](protocol::device_record r) { out.records.push_back(std::move(r)); },
-                   [&out](const error& e) { out.unreadable.push_back(e); }));
+      unreadable));
   return out;
 }
 

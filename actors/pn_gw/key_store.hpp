@@ -4,11 +4,14 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/pn_gw/enrolment.hpp"
+#include "actors/pn_gw/open_reports.hpp"
 #include "base/result.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "storage/group_commit.hpp"
@@ -30,19 +33,22 @@ class key_store {
   /// `rows` and the objects that `commit` refers to outlive the key store.
   key_store(storage::sealed_store& rows, make_durable_fn commit) : rows_(rows), commit_(std::move(commit)) {}
 
+  /// After summaries(), `to_report` of the record is set only if the server has not answered the report.
   result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
   /// `done` is called once, when the record is durable or the write failed: from another thread, or before
   /// save() returns. It must not block.
   void save(const protocol::device_record& record, storage::commit_done done);
   /// Erases the record of a device; a missing one is not an error. `done` as of save().
   void erase(const entity_id& entity, storage::commit_done done);
-  using record_visitor = std::function<void(protocol::device_record)>;
+  /// The server has answered the report of the PNE, and its record will not be written for that.
+  void report_answered(const entity_id& entity);
+  using summary_visitor = std::function<void(protocol::device_summary)>;
   using error_visitor = std::function<void(const error&)>;
-  /// Calls `each` for each record, and `unreadable` for each row that cannot be read, one after the other: all records of a
-  /// large store do not fit into memory. The error names its device if the row could be decrypted. Fails only if the store
-  /// itself cannot be read.
-  status visit(const record_visitor& each, const error_visitor& unreadable) const;
-  /// Fails only if the store itself cannot be read.
+  /// Calls `each` for each record, and `unreadable` for each row that cannot be read, from several threads at once.
+  /// `to_report` is set only if the server has not answered the report. The error names its device if the row could be
+  /// decrypted. Fails only if the store itself cannot be read. Nobody writes meanwhile.
+  status summaries(const summary_visitor& each, const error_visitor& unreadable);
+  /// All records, which do not fit into memory if they are many. Fails only if the store itself cannot be read.
   result<stored_devices> all() const;
 
   /// The newest date in the records read or written so far: per record the last confirmation, or the expiry of
@@ -55,10 +61,25 @@ class key_store {
   void save(const user_credentials& c, storage::commit_done done);
 
  private:
-  void note_date(const protocol::device_record& r) const;
+  void note_date(std::int64_t keyed_since, std::int64_t not_after) const;
+  [[nodiscard]] result<settled_reports> stored_reports() const;
+  /// Writes the record of a device, nullopt: erases it.
+  void commit(const entity_id& entity, std::optional<secret_bytes> record,
+              std::optional<std::int64_t> reports_since, storage::commit_done done);
+  /// Writes `batch` with the row of the reports if it is due. Call with the guard held.
+  void commit_with(open_reports::change change, const entity_id& entity, storage::sealed_batch batch,
+                   storage::commit_done done);
 
   storage::sealed_store& rows_;
   make_durable_fn commit_;
+  struct reports {
+    /// Held while a batch is submitted, so that rows of the reports are written in their order; commit_ may call back before
+    /// it returns.
+    std::recursive_mutex guard;
+    open_reports open;
+  };
+  /// Batches that end after the key store have it, too.
+  const std::shared_ptr<reports> reports_ = std::make_shared<reports>();
   mutable std::atomic<std::int64_t> newest_date_{0};  ///< Unix ms
 };
 

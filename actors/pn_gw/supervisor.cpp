@@ -16,6 +16,7 @@ supervisor_state::supervisor_state(supervisor_actor::pointer self, supervisor_pa
   self_->monitor(parts_.uplink);
   self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
   load_unfinished();
+  go_on_with_unfinished();
   arm();
 }
 
@@ -29,7 +30,7 @@ void supervisor_state::set_deadline(const sup_deadline& m) {
 void supervisor_state::unneeded(const sup_unneeded& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end() || it->second.links > 0 || it->second.evicting) return;
-  if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->first);
+  if (m.kind == sup_unneeded::kind_t::nothing_kept || going_on_.contains(it->first)) return evict(it->first);
   keep_alive(it->second);
   it->second.evictable = evictable_.put(it->first, m.kind);
   if (const auto one = evictable_.surplus()) evict(*one);
@@ -41,6 +42,7 @@ void supervisor_state::evicted(const sup_evicted& m) {
   it->second.evicting = false;
   --evicting_;
   if (m.gone) let_go(it);
+  go_on_with_unfinished();
 }
 
 /// The actor of the device ends. On its links, if there are any, detection begins again.
@@ -99,20 +101,6 @@ bool supervisor_state::stop() {
   parts_.uplink = nullptr;
   self_->quit();
   return true;
-}
-
-void supervisor_state::load_unfinished() {
-  if (!parts_.unfinished) {
-    auto found = unfinished_devices(*parts_.store, [](const device_record&) {});
-    if (!found) return log::error(gateway_component, "store-unreadable", found.error().message());
-    parts_.unfinished = std::move(*found);
-  }
-  auto all = std::move(*parts_.unfinished);
-  parts_.unfinished.reset();
-  for (auto& r : all) {
-    const auto entity = r.entity;
-    spawn(entity, std::move(r));
-  }
 }
 
 pn_gw_settings supervisor_state::settings_for(const std::string& entity) const {
@@ -188,6 +176,7 @@ void supervisor_state::remove(devices_t::iterator it) {
   }
   by_entity_.erase(it->second.entity);
   deadlines_.set(it->first, time_never);
+  going_on_.erase(it->first);
   devices_.erase(it);
 }
 
@@ -227,6 +216,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
   const auto id = (*record)->entity;
   if (owes_server(**record)) spawn(id, std::move(**record));
+  go_on_with_unfinished();
 }
 
 void supervisor_state::arm() {

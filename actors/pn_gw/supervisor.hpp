@@ -44,7 +44,7 @@ struct supervisor_parts {
   std::vector<open_radio_entry> radios;
   key_store* store = nullptr;  ///< outlives the actor
   /// Those that owe the server something; none: the supervisor looks for them in the store.
-  std::optional<std::vector<protocol::device_record>> unfinished;
+  std::optional<std::vector<entity_id>> unfinished;
   std::shared_ptr<pne_history> history;
   std::shared_ptr<nonce_cache> nonces;
   server_link_actor uplink;

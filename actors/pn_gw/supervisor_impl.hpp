@@ -3,12 +3,14 @@
 // supervisor_requests.cpp (questions and commands of the API), supervisor_rest.cpp (devices without an actor). Private to
 // actors/pn_gw/.
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
@@ -79,6 +81,7 @@ class supervisor_state {
   void arm();
 
   void load_unfinished();
+  void go_on_with_unfinished();
   [[nodiscard]] protocol::pn_gw_settings settings_for(const std::string& entity) const;
   void send_settings();
   void reschedule_updates();
@@ -135,6 +138,10 @@ class supervisor_state {
   eviction_order evictable_;
   std::size_t evicting_ = 0, resting_ = 0;
   rest_queue may_rest_;
+  /// After a restart, those that owe the server something: after an upgrade this can be each PNE, so few have an actor at a time.
+  static constexpr std::size_t going_on_max = 1024;
+  std::deque<entity_id> unfinished_;            ///< without an actor yet
+  std::unordered_set<std::uint64_t> going_on_;  ///< without a link; they leave memory as soon as they may
   seldom no_room_;
   std::map<protocol::gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;

@@ -13,6 +13,7 @@ void supervisor_state::drain_inboxes() {
   if (stopping_) return;
   for (auto& r : parts_.radios)
     for (auto& e : r.inbox->take()) route(e);
+  go_on_with_unfinished();
   arm();
 }
 
@@ -130,6 +131,7 @@ void supervisor_state::message(gw_link link, bytes& message) {
   peer.device = *index;
   ++device.links;
   keep_alive(device);
+  going_on_.erase(*index);
   tell(*index, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
                            parts_.radios[link.transport].name, peer.address, device.waiting});
 }

@@ -2,6 +2,7 @@
 // and the device's gw_resting when a message, the deadline or a person needs it.
 #include "actors/pn_gw/supervisor_impl.hpp"
 #include "actors/pn_gw/views.hpp"
+#include "base/log.hpp"
 #include "crypto/suite.hpp"
 
 namespace cpns::actors {
@@ -42,9 +43,10 @@ void supervisor_state::rested(const sup_rested& m) {
   if (it->second.evicting) self_->send(it->second.actor, gw_evict{});
 }
 
-/// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
+/// Its actor ends after the questions that it was sent; its deadline and its links stay. `idle`: no message for it is pending.
 void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bool idle) {
   auto& d = it->second;
+  self_->send(d.actor, gw_shut_down{});
   self_->demonitor(d.actor.address());
   by_actor_.erase(d.actor.id());
   d.actor = nullptr;
@@ -115,6 +117,35 @@ void supervisor_state::reschedule_updates() {
         d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
   }
   arm();
+}
+
+void supervisor_state::load_unfinished() {
+  if (!parts_.unfinished) {
+    auto found = unfinished_devices(*parts_.store, [](const device_summary&) {});
+    if (!found) return log::error(gateway_component, "store-unreadable", found.error().message());
+    parts_.unfinished = std::move(*found);
+  }
+  unfinished_.assign(parts_.unfinished->begin(), parts_.unfinished->end());
+  parts_.unfinished.reset();
+}
+
+/// Those that have a link, or an actor already, do not need a place.
+void supervisor_state::go_on_with_unfinished() {
+  if (stopping_ || unfinished_.empty()) return;
+  while (!unfinished_.empty() && going_on_.size() < going_on_max && make_room()) {
+    const auto entity = std::move(unfinished_.front());
+    unfinished_.pop_front();
+    if (by_entity_.contains(entity.text())) continue;
+    auto record = parts_.store->load(entity);
+    if (!record)
+      log::error(gateway_component, "record-unreadable", record.error().message(),
+                 {{"entity", entity.text()}});
+    if (!record || !*record || !owes_server(**record)) continue;
+    going_on_.insert(spawn(entity, std::move(**record)));
+  }
+  if (unfinished_.empty())
+    log::info(gateway_component, "store-gone-through",
+              "every PNE that owed the server something at the start goes on, or went on");
 }
 
 gw_view supervisor_state::note_of(const device_entry& d) const {

@@ -1,6 +1,8 @@
 #include "protocol/pn_gw/device_record.hpp"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "protocol/fields.hpp"
 
@@ -34,28 +36,38 @@ void write_chain(writer& w, const std::optional<held_chain>& c) {
     w.null();
 }
 
-result<held_key> read_held_key(reader& r) {
+/// A held_key without a copy of the EUKey.
+struct key_view {
+  epoch which;
+  set_id set;
+  std::span<const std::uint8_t, 32> eukey;
+  key_use use;
+};
+
+result<key_view> read_key(reader& r) {
   constexpr std::string_view at = "device record.keys";
-  held_key k;
   CPNS_CHECK(r.array_of(at, 4));
-  CPNS_TRY(k.which, read_epoch(r, at));
-  CPNS_TRY(k.set, read_id<set_id>(r, at));
-  CPNS_TRY(k.eukey, read_secret(r, at));
+  CPNS_TRY(const auto which, read_epoch(r, at));
+  CPNS_TRY(const auto set, read_id<set_id>(r, at));
+  CPNS_TRY(const auto eukey, r.bstr(at, 32, 32));
   CPNS_TRY(const auto use, r.uint(at, static_cast<std::uint64_t>(key_use::own)));
-  k.use = static_cast<key_use>(use);
-  return k;
+  return key_view{which, set, eukey.first<32>(), static_cast<key_use>(use)};
 }
 
-status read_keys(reader& r, std::vector<held_key>& out) {
+/// Calls `begin` with the number of keys, then `each` for each of them.
+template <class Begin, class Each>
+status read_keys(reader& r, Begin begin, Each each) {
   CPNS_TRY(const auto n, r.array("device record.keys", 0, held_keys_max));
+  begin(n);
   std::size_t own = 0;
-  out.reserve(n);
+  std::optional<epoch> last;
   for (std::size_t i = 0; i < n; ++i) {
-    CPNS_TRY(auto k, read_held_key(r));
-    if (!out.empty() && k.which <= out.back().which)
+    CPNS_TRY(const auto k, read_key(r));
+    if (last && k.which <= *last)
       return fail(errc::store_damaged, "device record.keys: not in ascending order");
+    last = k.which;
     own += k.use == key_use::own ? 1 : 0;
-    out.push_back(std::move(k));
+    each(k);
   }
   if (own > 1) return fail(errc::store_damaged, "device record.keys: more than one own key");
   return {};
@@ -71,6 +83,14 @@ result<std::optional<held_chain>> read_chain(reader& r) {
   CPNS_TRY(c.generation, read_u32(r, at));
   CPNS_TRY(c.value, read_secret(r, at));
   return std::optional<held_chain>{std::move(c)};
+}
+
+status read_names(reader& r, entity_id& entity, user_id& user) {
+  CPNS_CHECK(r.array_of("device record", fields));
+  CPNS_CHECK(read_schema(r, "device record", device_record_schema));
+  CPNS_TRY(entity, read_entity(r, "device record.entity"));
+  CPNS_TRY(user, read_user(r, "device record.user"));
+  return {};
 }
 
 status read_standing(reader& r, device_record& out) {
@@ -91,12 +111,11 @@ status read_set_of_device(reader& r, device_record& out) {
   CPNS_TRY(out.rekey_seconds, read_u32(r, "device record.rekey_seconds"));
   CPNS_TRY(out.not_after, read_time(r, "device record.not_after"));
   CPNS_TRY(out.incarnation, r.uint("device record.incarnation"));
-  CPNS_CHECK(read_keys(r, out.keys));
-  CPNS_TRY(out.chain, read_chain(r));
   return {};
 }
 
 status read_history(reader& r, device_record& out) {
+  CPNS_TRY(out.chain, read_chain(r));
   CPNS_TRY(out.resets, r.uint("device record.resets"));
   CPNS_TRY(out.to_report, read_epoch_or_null(r, "device record.to_report"));
   CPNS_TRY(out.keyed_since, read_time(r, "device record.keyed_since"));
@@ -108,6 +127,18 @@ status read_history(reader& r, device_record& out) {
   out.last_transport = std::string{transport};
   CPNS_TRY(const auto address, r.tstr("device record.last_address", 0, text_max));
   out.last_address = std::string{address};
+  return {};
+}
+
+/// All but the keys; `keys` reads those.
+template <class Keys>
+status read_record(reader& r, device_record& out, Keys keys) {
+  CPNS_CHECK(read_names(r, out.entity, out.user));
+  CPNS_CHECK(read_standing(r, out));
+  CPNS_CHECK(read_set_of_device(r, out));
+  CPNS_CHECK(keys(r));
+  CPNS_CHECK(read_history(r, out));
+  CPNS_CHECK(r.end("device record"));
   return {};
 }
 
@@ -152,14 +183,37 @@ secret_bytes encode(const device_record& r) {
 result<device_record> decode_device_record(byte_view in) {
   reader r{in};
   device_record out;
-  CPNS_CHECK(r.array_of("device record", fields));
-  CPNS_CHECK(read_schema(r, "device record", device_record_schema));
-  CPNS_TRY(out.entity, read_entity(r, "device record.entity"));
-  CPNS_TRY(out.user, read_user(r, "device record.user"));
-  CPNS_CHECK(read_standing(r, out));
-  CPNS_CHECK(read_set_of_device(r, out));
-  CPNS_CHECK(read_history(r, out));
-  CPNS_CHECK(r.end("device record"));
+  CPNS_CHECK(read_record(r, out, [&out](reader& from) {
+    return read_keys(
+        from, [&out](std::size_t n) { out.keys.reserve(n); },
+        [&out](const key_view& k) {
+          out.keys.push_back({k.which, k.set, secret32{k.eukey}, k.use});
+        });
+  }));
+  return out;
+}
+
+result<device_summary> decode_device_summary(byte_view in) {
+  reader r{in};
+  device_record rest;  // without its keys
+  device_summary out;
+  CPNS_CHECK(read_record(r, rest, [&](reader& from) {
+    return read_keys(
+        from, [](std::size_t) {},
+        [&](const key_view& k) {
+          out.keyed = out.keyed || k.use == key_use::own;
+          if (k.use == key_use::unused && k.which.generation() == rest.generation && k.set == rest.set)
+            ++out.unused_keys;
+        });
+  }));
+  out.entity = std::move(rest.entity);
+  out.standing = rest.standing;
+  out.rekey_seconds = rest.rekey_seconds;
+  out.not_after = rest.not_after;
+  out.keyed_since = rest.keyed_since;
+  out.incarnation = rest.incarnation;
+  out.to_report = rest.to_report;
+  out.refills = rest.request && rest.request_is_refill;
   return out;
 }
 

@@ -75,8 +75,24 @@ struct device_record {
   [[nodiscard]] std::size_t unused_count() const;  ///< of the newest set
 };
 
+/// What a gateway has to know of a device that is not served at present: without its keys, and not secret.
+struct device_summary {
+  entity_id entity;
+  device_standing standing = device_standing::normal;
+  bool keyed = false;             ///< it has an own key
+  std::uint32_t unused_keys = 0;  ///< of the newest set
+  std::uint32_t rekey_seconds = 0;
+  std::int64_t not_after = 0;    ///< Unix seconds
+  std::int64_t keyed_since = 0;  ///< Unix ms
+  std::uint64_t incarnation = 0;
+  std::optional<epoch> to_report;
+  bool refills = false;  ///< the unanswered request is a refill, which is repeated without the device
+};
+
 /// Deterministic CBOR with a schema number.
 secret_bytes encode(const device_record& r);
 result<device_record> decode_device_record(byte_view in);
+/// As faithful to the format as decode_device_record(), with the same errors, at a fraction of its cost.
+result<device_summary> decode_device_summary(byte_view in);
 
 }  // namespace cpns::protocol

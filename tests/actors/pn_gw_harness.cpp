@@ -211,7 +211,7 @@ Answer gateway_harness::ask_of(const Actor& of, Message m) {
   settle();
   Answer out{};
   handle.receive([&out](Answer& a) { out = std::move(a); },
-                 [](const caf::error&) { ADD_FAILURE() << "no answer"; });
+                 [](const caf::error& why) { ADD_FAILURE() << "no answer: " << caf::to_string(why); });
   return out;
 }
 

@@ -138,6 +138,16 @@ TEST_P(pn_gw_rest_steps, a_command_is_not_lost) {
   EXPECT_EQ(p.at_rest(), 1);
 }
 
+TEST_P(pn_gw_rest_steps, a_question_is_answered) {
+  go_to_the_step();
+  EXPECT_TRUE(p.show_in_full(*h).contains("generation"));
+}
+
+TEST_P(pn_gw_rest_steps, a_page_of_the_list_has_it) {
+  go_to_the_step();
+  EXPECT_EQ(p.list().size(), 1u);
+}
+
 TEST_P(pn_gw_rest_steps, another_interval_of_updates_is_not_lost) {
   go_to_the_step();
   p.set_interval(seconds{60});

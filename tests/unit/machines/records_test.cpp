@@ -71,6 +71,43 @@ TEST(records, a_device_record_survives_encoding) {
   EXPECT_EQ(back->last_address, "127.0.0.1:4242");
 }
 
+/// Both decoders refuse the same bytes for the same reason, and read the same.
+void agree_on(byte_view wire) {
+  const auto whole = decode_device_record(wire);
+  const auto part = decode_device_summary(wire);
+  ASSERT_EQ(whole.has_value(), part.has_value());
+  if (!whole) {
+    EXPECT_EQ(whole.error().message(), part.error().message());
+    return;
+  }
+  EXPECT_EQ(part->entity, whole->entity);
+  EXPECT_EQ(part->standing, whole->standing);
+  EXPECT_EQ(part->keyed, whole->own() != nullptr);
+  EXPECT_EQ(part->unused_keys, whole->unused_count());
+  EXPECT_EQ(part->rekey_seconds, whole->rekey_seconds);
+  EXPECT_EQ(part->not_after, whole->not_after);
+  EXPECT_EQ(part->keyed_since, whole->keyed_since);
+  EXPECT_EQ(part->incarnation, whole->incarnation);
+  EXPECT_EQ(part->to_report, whole->to_report);
+  EXPECT_EQ(part->refills, whole->request && whole->request_is_refill);
+}
+
+TEST(records, a_summary_of_a_device_says_what_its_record_says) {
+  auto d = sample_device();
+  agree_on(encode(d).expose());
+  d.request_is_refill = false;
+  agree_on(encode(d).expose());
+  d.request.reset();
+  d.to_report.reset();
+  d.keys[1].use = key_use::handed_out;
+  agree_on(encode(d).expose());
+  d.keys[3].set = {};
+  d.keys[0].which = epoch{3, 0};
+  agree_on(encode(d).expose());
+  d.keys.clear();
+  agree_on(encode(d).expose());
+}
+
 template <class Decode>
 void truncated_and_changed(const secret_bytes& wire, Decode decode) {
   const auto whole = to_bytes(wire.expose());
@@ -89,8 +126,10 @@ void truncated_and_changed(const secret_bytes& wire, Decode decode) {
 
 TEST(records, damage_is_an_error_and_never_a_crash) {
   truncated_and_changed(encode(sample_pne()), [](byte_view b) { return decode_pne_record(b).has_value(); });
-  truncated_and_changed(encode(sample_device()),
-                        [](byte_view b) { return decode_device_record(b).has_value(); });
+  truncated_and_changed(encode(sample_device()), [](byte_view b) {
+    agree_on(b);
+    return decode_device_record(b).has_value();
+  });
 }
 
 TEST(records, contradictory_records_are_refused) {
