@@ -58,6 +58,8 @@ class tls_channel {
   /// Drops the issuers that the peer sent with its certificate: a copy of the CA for each connection. The peer's own certificate and
   /// the chain that was verified stay. After the handshake.
   void drop_sent_chain();
+  /// Bytes of memory for what nobody can take yet; without OpenSSL's objects.
+  [[nodiscard]] std::size_t memory() const { return rest_.capacity() + unsent_.capacity(); }
   /// Whether a byte came.
   [[nodiscard]] bool heard() const { return heard_; }
   /// Null before the first record.
