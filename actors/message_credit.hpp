@@ -26,7 +26,8 @@ class message_credit {
   /// Counts a message until the last copy is gone, handled or not.
   using hold = std::shared_ptr<const void>;
 
-  explicit message_credit(std::size_t most) : used_(std::make_shared<std::atomic<std::size_t>>(0)), most_(most) {}
+  explicit message_credit(std::size_t most)
+      : used_(std::make_shared<std::atomic<std::size_t>>(0)), most_(most) {}
 
   /// Null: not enough is left for a message of so many bytes.
   [[nodiscard]] hold take(std::size_t bytes) {
@@ -41,7 +42,8 @@ class message_credit {
  private:
   /// The credit may end before the last message.
   struct part {
-    part(std::shared_ptr<std::atomic<std::size_t>> counter, std::size_t n) : of(std::move(counter)), bytes(n) {}
+    part(std::shared_ptr<std::atomic<std::size_t>> counter, std::size_t n)
+        : of(std::move(counter)), bytes(n) {}
     part(const part&) = delete;
     part& operator=(const part&) = delete;
     ~part() { of->fetch_sub(bytes); }

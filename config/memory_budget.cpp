@@ -11,10 +11,12 @@ namespace cost = memory_cost;
 constexpr std::uint64_t server_base = 48 * mib, gateway_base = 44 * mib, pne_base = 32 * mib;
 
 // The smallest parts.
-constexpr std::uint64_t write_buffer_least = 2 * mib, cache_least = 4 * mib, held_least = 4 * mib, work_least = 4 * mib;
+constexpr std::uint64_t write_buffer_least = 2 * mib, cache_least = 4 * mib, held_least = 4 * mib,
+                        work_least = 4 * mib;
 constexpr std::uint64_t inbox_least = mib, mailboxes_least = 2 * mib;
 // More than these is of no use.
-constexpr std::uint64_t server_buffer_most = 32 * mib, buffer_most = 8 * mib, inbox_most = 32 * mib, mailboxes_most = 64 * mib;
+constexpr std::uint64_t server_buffer_most = 32 * mib, buffer_most = 8 * mib, inbox_most = 32 * mib,
+                        mailboxes_most = 64 * mib;
 
 /// RocksDB fills one buffer while the other one is written.
 constexpr std::uint64_t buffers = 2;
@@ -25,7 +27,9 @@ constexpr std::uint64_t event_cost = 160;
 
 std::uint64_t whole_mib(std::uint64_t bytes) { return (bytes + mib - 1) / mib * mib; }
 
-std::uint64_t store_least(bool has_files) { return has_files ? buffers * write_buffer_least + cache_least : 0; }
+std::uint64_t store_least(bool has_files) {
+  return has_files ? buffers * write_buffer_least + cache_least : 0;
+}
 
 /// Divides `all` into buffers and cache, halves.
 store_memory store_of(std::uint64_t all, std::uint64_t buffer_max) {
@@ -80,7 +84,9 @@ memory_parts radio_parts(const radio_memory& of, std::size_t radios) {
 bool has_files(const pne_config& c) { return !c.keys_dir.empty(); }
 
 /// Of what limits.memory has above `fixed`.
-std::uint64_t rest_of(const memory_size& all, std::uint64_t fixed) { return all.bytes > fixed ? all.bytes - fixed : 0; }
+std::uint64_t rest_of(const memory_size& all, std::uint64_t fixed) {
+  return all.bytes > fixed ? all.bytes - fixed : 0;
+}
 
 }  // namespace
 

@@ -20,7 +20,8 @@ inline constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
 /// Of RocksDB, bytes.
 struct store_memory {
   std::uint64_t write_buffer = 0;  ///< one of two
-  std::uint64_t cache = 0;         ///< blocks with rows, filters and indexes; 0: as RocksDB chooses, without the last two
+  std::uint64_t cache =
+      0;  ///< blocks with rows, filters and indexes; 0: as RocksDB chooses, without the last two
 };
 
 struct server_memory {
@@ -31,9 +32,9 @@ struct server_memory {
 
 struct radio_memory {
   store_memory store;
-  std::uint32_t events = 65'536;         ///< in the queue of a radio
-  std::uint64_t event_bytes = 8 * mib;   ///< of their messages
-  std::uint64_t mailboxes = 16 * mib;    ///< messages that wait for devices
+  std::uint32_t events = 65'536;        ///< in the queue of a radio
+  std::uint64_t event_bytes = 8 * mib;  ///< of their messages
+  std::uint64_t mailboxes = 16 * mib;   ///< messages that wait for devices
 };
 
 /// Without limits.memory: what the role takes by default.
@@ -62,11 +63,12 @@ void fit_to_memory(gateway_config& c, InFile in_file);
 namespace memory_cost {
 inline constexpr std::uint64_t connection = 28 * kib;  ///< of a gateway, with TLS, after the handshake
 inline constexpr std::uint64_t user = kib / 2;
-inline constexpr std::uint64_t entity = 8 * kib;  ///< with pending work
+inline constexpr std::uint64_t entity = 8 * kib;        ///< with pending work
 inline constexpr std::uint64_t device = kib + kib / 4;  ///< of a gateway, at rest
 inline constexpr std::uint64_t link = 20 * kib;         ///< of a gateway, with an exchange under way
 /// Of these each may have that part of the whole if the file does not set their number.
-inline constexpr std::uint64_t connections_part = 3, devices_part = 3, links_part = 4;  ///< a third, a quarter
+inline constexpr std::uint64_t connections_part = 3, devices_part = 3,
+                               links_part = 4;  ///< a third, a quarter
 }  // namespace memory_cost
 
 template <class InFile>

@@ -74,8 +74,8 @@ class tls_channel {
   static int write_output(bio_st* bio, const char* from, int size);
   static const bio_method_st* method();
   [[nodiscard]] bool open();
-  /// Receives once, unless a whole record is there. nullopt: input_ has whole records.
-  std::optional<outcome> fill();
+  /// Receives once, unless a whole record is there, at most so many bytes. nullopt: input_ has whole records.
+  std::optional<outcome> fill(std::size_t most);
   /// Puts back what OpenSSL did not read.
   void keep_input();
   /// The reason why a call of OpenSSL returned `result`.

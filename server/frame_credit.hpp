@@ -45,7 +45,6 @@ class frame_credit {
   void give_turns();
 
  private:
-
   std::atomic<std::size_t> most_, used_{0};
   std::atomic<std::uint64_t> pauses_{0};
   std::atomic<std::size_t> waits_{0};  ///< the size of waiting_, written with guard_ held

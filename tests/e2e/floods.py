@@ -4,6 +4,7 @@
 Real processes over 127.0.0.0/8, each flooded role in a memory cgroup of its own, with `limits.memory` in its YAML:
 
   unknown      four gateways send a million reports and requests for entities that were never imported, and read no faster than they send
+  parts        2,000 connections of gateways send all but the end of a frame of 64 KiB; gateways are served meanwhile
   links        four links of a gateway send as fast as they can; this costs less than 32 MiB, meanwhile and afterwards
   reconnects   a device connects, answers and leaves 1,000 times a second, half of the time under a new Entity ID
   damaged      a server has a million records of which ten are damaged, and all are asked for
@@ -76,7 +77,7 @@ class Flooded:
         if not good:
             self.miss(text)
 
-    def end(self, what: str, answers, cost_max=0):
+    def end(self, what: str, answers, cost_max=0, lines_max=LINES_MAX):
         """Ends the watch, waits until memory was given back, and judges."""
         took = time.monotonic() - self.begun
         for w in self.watches:
@@ -95,7 +96,7 @@ class Flooded:
                   f"{', '.join(f'{n} {k}' for k, n in answers.most_common()) or 'no answers'}; "
                   f"log lines per second {sum(lines.values()) / max(1, took):.1f}, at most {most}; alive {'yes' if lives else 'no'}",
                   flush=True)
-            self.expect(most <= LINES_MAX, f"the {name} wrote {most} log lines in a second")
+            self.expect(most <= lines_max, f"the {name} wrote {most} log lines in a second")
             if self.options.memory:
                 self.expect(max(w.peak, after) < self.options.memory, f"the {name} has more than {self.options.memory} MiB")
             if cost_max:
@@ -146,6 +147,25 @@ def unknown(f: Flooded):
     f.end("unknown", answers)
 
 
+def parts(f: Flooded):
+    raise_descriptors()
+    f.limit("server")
+    names = floods.issue_gateways(f.home, 2000 // floods.OF_ONE_GATEWAY)
+    f.start("server")
+    f.home.start("gateway", "pne")
+    f.home.wait_for_each()
+    f.watch("server")
+    all_of = [floods.Parts(f.home, names[i::8], 65_536) for i in range(8)]
+    f.expect(f.lives(), "no honest device got a key meanwhile")
+    for one in all_of:
+        one.join()
+    f.expect(f.lives(), "no honest device got a key meanwhile")
+    for one in all_of:
+        one.close()
+    count = sum(len(one.open) for one in all_of)
+    f.end("parts", collections.Counter({"connections": count}), lines_max=count)  # each connection and its end is a line
+
+
 def flood_of_devices(f: Flooded, what: str, make, cost_max=0):
     f.limit("gateway")
     at = f.home.listen_at_fixed_port()
@@ -190,9 +210,13 @@ def damaged(f: Flooded):
     f.end(f"damaged, {f.options.count} records", one.answers)
 
 
-def descriptors(f: Flooded):
+def raise_descriptors():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def descriptors(f: Flooded):
+    raise_descriptors()
     f.limit("server", "gateway")
     at = f.home.listen_at_fixed_port()
     f.home.pne["transports"][0]["params"] = {"connect": at, "network": f.home.network}
@@ -212,7 +236,7 @@ def descriptors(f: Flooded):
     f.end("descriptors", dialled)
 
 
-FLOODS = {f.__name__: f for f in (unknown, links, reconnects, damaged, descriptors)}
+FLOODS = {f.__name__: f for f in (unknown, parts, links, reconnects, damaged, descriptors)}
 
 
 def main() -> int:
@@ -222,7 +246,7 @@ def main() -> int:
     p.add_argument("--count", type=int, default=1_000_000, help="entities of `unknown`, records of `damaged`; default 1000000")
     p.add_argument("--memory", type=int, default=256, metavar="MiB", help="limits.memory of the role; 0: it has none; default 256")
     p.add_argument("--cgroup", type=int, default=300, metavar="MiB", help="default 300")
-    p.add_argument("--after", type=float, default=12, help="seconds until the memory after a flood is read; default 12")
+    p.add_argument("--after", type=float, default=25, help="seconds until the memory after a flood is read; default 25")
     p.add_argument("--no-cgroup", action="store_true", help="without cgroups, so without root")
     p.add_argument("--keep", action="store_true", help="keep the folder with the logs")
     o = p.parse_args()

@@ -1,6 +1,7 @@
 """Peers that send as much as they can: gateways to a server, devices to a gateway."""
 
 import collections
+import contextlib
 import itertools
 import os
 import select
@@ -14,6 +15,7 @@ from support import forged, hostile, pki
 OVERLOADED = 11
 STATUSES = {1: "unknown_user_or_bad_proof", 2: "unknown_entity", 10: "throttled", OVERLOADED: "overloaded", 13: "bad_request"}
 ENTRIES = 256  # of a report
+OF_ONE_GATEWAY = 8  # connections
 NEVER_IMPORTED = "urn:dev:os:1-{}"
 
 
@@ -123,6 +125,28 @@ def issue_gateways(home, count: int) -> list:
     for name in names:
         ca.issue(home.folder / "tls", name, f"urn:cpns:gw:{name}", pki.CLIENT)
     return names
+
+
+class Parts(threading.Thread):
+    """As many connections of each gateway as a server takes from one; each sends all but the end of a frame, and then waits."""
+
+    def __init__(self, home, names: list, size: int):
+        super().__init__(daemon=True)
+        self.home, self.names, self.frame, self.open = home, names, hostile.frame(bytes(size))[:-1], []
+        self.start()
+
+    def run(self):
+        for name in self.names * OF_ONE_GATEWAY:
+            with contextlib.suppress(OSError):
+                s = hostile.dial_tls(self.home, 20, name)
+                self.open.append(s)
+                s.setblocking(False)  # the server may not read it
+                for at in range(0, len(self.frame), 16_384):
+                    s.send(self.frame[at:at + 16_384])
+
+    def close(self):
+        for s in self.open:
+            s.close()
 
 
 def fragment(number: int, message: bytes) -> bytes:

@@ -13,16 +13,18 @@ namespace {
 using testing::HasSubstr;
 
 std::string server_with(const std::string& limits, const std::string& store = "{path: db}") {
-  return "role: server\ntls: {certificate: a, key: b, ca: c}\nstore: " + store + "\nprotector: {file: k}\nlimits: {" +
-         limits + "}\n";
+  return "role: server\ntls: {certificate: a, key: b, ca: c}\nstore: " + store +
+         "\nprotector: {file: k}\nlimits: {" + limits + "}\n";
 }
 std::string gateway_with(const std::string& limits) {
-  return "role: gateway\nname: hall\nuser: a@b.example\nservers: ['s:1']\nserver_uri: urn:x:y\ntls: {certificate: a, key: b, "
+  return "role: gateway\nname: hall\nuser: a@b.example\nservers: ['s:1']\nserver_uri: urn:x:y\ntls: "
+         "{certificate: a, key: b, "
          "ca: c}\nstore: {path: db}\nprotector: {file: k}\ntransports: [{name: r, plugin: tcp}]\nlimits: {" +
          limits + "}\n";
 }
 std::string pne_with(const std::string& limits) {
-  return "role: pne\ndevices_file: d\nkeys_dir: keys\ntransports: [{name: r, plugin: tcp}]\nprotector: {file: k}\nlimits: {" +
+  return "role: pne\ndevices_file: d\nkeys_dir: keys\ntransports: [{name: r, plugin: tcp}]\nprotector: "
+         "{file: k}\nlimits: {" +
          limits + "}\n";
 }
 server_config limited_server(const std::string& limits) {
@@ -31,7 +33,9 @@ server_config limited_server(const std::string& limits) {
 gateway_config limited_gateway(const std::string& limits) {
   return parse_gateway(gateway_with(limits), "/e/g.yaml", no_environment).value();
 }
-pne_config limited_pne(const std::string& limits) { return parse_pne(pne_with(limits), "/e/p.yaml", no_environment).value(); }
+pne_config limited_pne(const std::string& limits) {
+  return parse_pne(pne_with(limits), "/e/p.yaml", no_environment).value();
+}
 
 std::uint64_t sum(const memory_parts& parts) {
   std::uint64_t out = 0;
@@ -90,9 +94,11 @@ TEST(memory_budget, lowers_what_the_file_does_not_set_and_leaves_what_it_sets) {
 TEST(memory_budget, with_exactly_the_least_a_role_is_accepted) {
   const auto c = limited_server("memory: 1GiB, connections: 2000");
   const auto least = memory_text({least_memory(c)});
-  EXPECT_TRUE(parse_server(server_with("memory: " + least + ", connections: 2000"), "/e/s.yaml", no_environment));
+  EXPECT_TRUE(
+      parse_server(server_with("memory: " + least + ", connections: 2000"), "/e/s.yaml", no_environment));
   const auto less = memory_text({least_memory(c) - mib});
-  const auto refused = parse_server(server_with("memory: " + less + ", connections: 2000"), "/e/s.yaml", no_environment);
+  const auto refused =
+      parse_server(server_with("memory: " + less + ", connections: 2000"), "/e/s.yaml", no_environment);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().lines().front(),
             "/e/s.yaml:5:18: 'limits.memory' is " + less + ", but the role takes at least " + least +
@@ -102,7 +108,8 @@ TEST(memory_budget, with_exactly_the_least_a_role_is_accepted) {
 TEST(memory_budget, refuses_too_little_with_the_place_and_the_least) {
   const auto g = parse_gateway(gateway_with("memory: 64MiB, devices: 100000"), "/e/g.yaml", no_environment);
   ASSERT_FALSE(g);
-  EXPECT_THAT(g.error().lines().front(), HasSubstr("/e/g.yaml:10:18: 'limits.memory' is 64MiB, but the role takes at least"));
+  EXPECT_THAT(g.error().lines().front(),
+              HasSubstr("/e/g.yaml:10:18: 'limits.memory' is 64MiB, but the role takes at least"));
   EXPECT_THAT(g.error().lines().front(), HasSubstr("'limits.devices' 100000"));
   const auto p = parse_pne(pne_with("memory: 32MiB"), "/e/p.yaml", no_environment);
   ASSERT_FALSE(p);
@@ -112,7 +119,8 @@ TEST(memory_budget, refuses_too_little_with_the_place_and_the_least) {
   EXPECT_THAT(unit.error().lines().front(), HasSubstr("write a whole number and MiB or GiB"));
   const auto low = parse_server(server_with("memory: 31MiB"), "/e/s.yaml", no_environment);
   ASSERT_FALSE(low);
-  EXPECT_THAT(low.error().lines().front(), HasSubstr("'limits.memory' must be from 32MiB to 1024GiB, not '31MiB'"));
+  EXPECT_THAT(low.error().lines().front(),
+              HasSubstr("'limits.memory' must be from 32MiB to 1024GiB, not '31MiB'"));
 }
 
 }  // namespace
