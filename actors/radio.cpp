@@ -24,7 +24,7 @@ void radio_inbox::push(radio_event e) {
     if (e.kind == link_down && forget_unseen(e.link)) return;
     const bool droppable =
         e.kind == message || e.kind == peer_found || e.kind == connect_failed || e.kind == woke;
-    if (droppable && (events_.size() >= events_max || bytes_ + e.message.size() > bytes_max)) {
+    if (droppable && (events_.size() >= most_.events || bytes_ + e.message.size() > most_.bytes)) {
       ++dropped_;
       return;
     }
@@ -77,6 +77,11 @@ std::vector<radio_event> radio_inbox::take() {
 std::uint64_t radio_inbox::dropped() const {
   std::lock_guard lock{guard_};
   return dropped_;
+}
+
+void radio_inbox::count_dropped() {
+  std::lock_guard lock{guard_};
+  ++dropped_;
 }
 
 void radio_inbox::link_up(plugins::link_id link, plugins::endpoint_id endpoint, std::string address) {

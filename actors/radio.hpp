@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/memory_budget.hpp"
 #include "config/schema.hpp"
 #include "plugins/host/loader.hpp"
 
@@ -28,18 +29,27 @@ struct radio_event {
   bytes message;
 };
 
+/// Of the events that may be dropped. A normal link has a few messages in flight; a flooding one loses its own.
+struct inbox_bounds {
+  std::size_t events = 65'536;
+  std::size_t bytes = 8 * 1024 * 1024;  ///< of the messages
+};
+inline inbox_bounds bounds_of(const config::radio_memory& m) { return {m.events, m.event_bytes}; }
+
 /// The listener of one transport. Its queue is bounded even if peers send and reconnect faster than the role
-/// works: see the constants below. [thread-safe]
+/// works. [thread-safe]
 class radio_inbox final : public plugins::transport_listener {
  public:
   /// `wake` is called from plugin threads when the inbox stops being empty; it must not block.
-  radio_inbox(std::uint64_t transport, std::function<void()> wake)
-      : transport_(transport), wake_(std::move(wake)) {}
+  radio_inbox(std::uint64_t transport, std::function<void()> wake, inbox_bounds most = {})
+      : transport_(transport), wake_(std::move(wake)), most_(most) {}
 
   /// All events since the last call.
   std::vector<radio_event> take();
   /// Messages dropped because the role did not keep up.
   [[nodiscard]] std::uint64_t dropped() const;
+  /// The role dropped one after take().
+  void count_dropped();
 
   void link_up(plugins::link_id link, plugins::endpoint_id endpoint, std::string address) override;
   void link_down(plugins::link_id link, std::string reason) override;
@@ -50,9 +60,7 @@ class radio_inbox final : public plugins::transport_listener {
   void failed(error why) override;
 
  private:
-  // Bounds for events that may be dropped. A normal link has a few messages in flight; a flooding one loses its
-  // own.
-  static constexpr std::size_t events_max = 65536, bytes_max = 8 * 1024 * 1024, messages_of_link_max = 64;
+  static constexpr std::size_t messages_of_link_max = 64;
   static constexpr std::size_t nothings_max = 1024;
   void push(radio_event e);
   bool forget_unseen(plugins::link_id link);
@@ -60,6 +68,7 @@ class radio_inbox final : public plugins::transport_listener {
 
   const std::uint64_t transport_;
   const std::function<void()> wake_;
+  const inbox_bounds most_;
   mutable std::mutex guard_;
   std::vector<radio_event> events_;
   std::unordered_map<plugins::link_id, std::vector<std::size_t>> of_links_;  ///< indices of their events

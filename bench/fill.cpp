@@ -2,11 +2,13 @@
 //
 //   bench_fill gateway HOME COUNT [FIRST]   records of COUNT keyed devices, from number FIRST (0) on
 //   bench_fill server  HOME COUNT [FIRST]   a user, certificates of gateways, and COUNT devices with their entities
+//   bench_fill damage  HOME COUNT           spoils COUNT entities of the server, so that nobody can decrypt them
 //
 // HOME is a folder of `cpns init`. Rows are written by the code of the role and its group committer, sealed, with all
 // their index rows. Progress is a line per second on standard error; at the end a line of JSON is printed. A number that is in the
 // store is written again. Exit codes: 0 done, 1 an error, 2 usage.
 
+#include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
 #include <charconv>
@@ -124,6 +126,28 @@ status fill_server(const std::filesystem::path& home, std::uint64_t count, std::
   return so_far.end();
 }
 
+/// Entities at equal distances.
+status damage_server(const std::filesystem::path& home, std::uint64_t count) {
+  const auto c = config::load_server(home / "server.yaml");
+  if (!c) return fail(c.error().as_error());
+  CPNS_TRY(const auto rows, cli::open_raw_store(c->store));
+  std::uint64_t all = 0, at = 0;
+  std::vector<storage::stored_row> chosen;
+  CPNS_CHECK(
+      rows->scan(storage::table::entities, {}, [&all](const storage::stored_row&) { return ++all > 0; }));
+  const auto distance = std::max<std::uint64_t>(1, all / std::max<std::uint64_t>(1, count));
+  CPNS_CHECK(rows->scan(storage::table::entities, {}, [&](const storage::stored_row& r) {
+    if (at++ % distance == distance / 2) chosen.push_back(r);
+    return chosen.size() < count;
+  }));
+  for (auto& r : chosen) {
+    r.value.back() ^= 1;
+    CPNS_CHECK(rows->write_one({{storage::table::entities, r.row, r.version, r.value}}));
+  }
+  std::cout << boost::json::object{{"damaged", chosen.size()}} << std::endl;
+  return {};
+}
+
 std::optional<std::uint64_t> number_of(const std::string& word) {
   std::uint64_t out = 0;
   const auto* end = word.data() + word.size();
@@ -143,5 +167,8 @@ int main(int argc, char** argv) {
   const bool sizes = (args.size() == 3 || args.size() == 4) && count && first;
   if (sizes && args[0] == "gateway") return exit_code("bench_fill", fill_gateway(args[1], *count, *first));
   if (sizes && args[0] == "server") return exit_code("bench_fill", fill_server(args[1], *count, *first));
-  return usage("usage: bench_fill gateway HOME COUNT [FIRST]\n       bench_fill server HOME COUNT [FIRST]\n");
+  if (sizes && args.size() == 3 && args[0] == "damage")
+    return exit_code("bench_fill", damage_server(args[1], *count));
+  return usage("usage: bench_fill gateway HOME COUNT [FIRST]\n       bench_fill server HOME COUNT [FIRST]\n"
+               "       bench_fill damage HOME COUNT\n");
 }

@@ -29,9 +29,11 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
 }
 
 /// A PNE waits for its disk for ever: it needs nothing from it until a gateway has a new key for it.
-result<std::unique_ptr<storage::store>> open_slots(const std::filesystem::path& folder) {
+result<std::unique_ptr<storage::store>> open_slots(const std::filesystem::path& folder,
+                                                   const config::store_memory& memory) {
   constexpr std::chrono::hours for_ever{24 * 365 * 100};
-  return storage::open_rocksdb_store(folder, {.timeout = for_ever});
+  return storage::open_rocksdb_store(
+      folder, {.timeout = for_ever, .write_buffer = memory.write_buffer, .cache = memory.cache});
 }
 
 /// Lines for a password that a gateway finds in its file. `trail` outlives the functions.
@@ -71,7 +73,8 @@ boost::json::object values_of(const std::vector<std::string>& keys, const boost:
 }  // namespace
 
 result<running_server> start_server(const config::server_config& c) {
-  CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
+  CPNS_TRY(auto store,
+           opened_store::open(c.store, c.protector, config::role_kind::server, memory_of(c).store));
   running_server out{std::move(store), nullptr, nullptr};
   CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
   auto watch = std::make_shared<storage::key_watch>(out.store.sealed().under(), out.store.keys());
@@ -81,7 +84,8 @@ result<running_server> start_server(const config::server_config& c) {
 }
 
 result<running_gateway> start_gateway(const config::gateway_config& c) {
-  CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
+  CPNS_TRY(auto store,
+           opened_store::open(c.store, c.protector, config::role_kind::gateway, memory_of(c).store));
   running_gateway out{std::move(store), nullptr, nullptr};
   CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
   CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed(), record_in(*out.audit)));
@@ -94,7 +98,8 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   CPNS_TRY(const auto devices, devices_of(c));
   std::vector<storage::key_place> of_trail;
   if (auto key = anchor_key_place(c)) of_trail.push_back(std::move(*key));
-  return actors::pne_role::start(c, *protector, devices, open_slots, std::move(of_trail));
+  const auto open = [memory = memory_of(c).store](const auto& folder) { return open_slots(folder, memory); };
+  return actors::pne_role::start(c, *protector, devices, open, std::move(of_trail));
 }
 
 result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c) {
@@ -105,6 +110,15 @@ result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_confi
 void reopen_trail(audit::trail& trail) {
   if (const auto done = trail.reopen(); !done)
     log::error("audit", "audit-not-reopened", done.error().message(), {{"file", trail.file().string()}});
+}
+
+void tell_memory(const std::string& role, const config::memory_parts& parts) {
+  if (parts.empty()) return;
+  std::string each;
+  for (const auto& [name, bytes] : parts)
+    each +=
+        (each.empty() ? "" : ", ") + std::string{name} + " " + std::to_string(bytes / config::mib) + " MiB";
+  log::info(role, "memory-divided", "limits.memory is divided", {{"parts", each}});
 }
 
 std::string joined(const std::vector<std::string>& words) {

@@ -18,6 +18,7 @@
 #include "cli/terminal.hpp"
 #include "config/effective.hpp"
 #include "config/loader.hpp"
+#include "config/memory_budget.hpp"
 #include "server/server.hpp"
 
 namespace cpns::cli {
@@ -55,6 +56,9 @@ struct role_handle {
   std::function<bool()> failed;
 };
 
+/// Logs how limits.memory is divided, if it is set.
+void tell_memory(const std::string& role, const config::memory_parts& parts);
+
 /// The words with commas between them.
 std::string joined(const std::vector<std::string>& words);
 
@@ -84,6 +88,7 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
     return report_diagnostics(config.error().lines());
   }
   if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
+  tell_memory(role, parts_of(*config));
   block_signals();
   // Before the role, so that a second signal ends the process until the role is destroyed.
   signal_watch signals{role};

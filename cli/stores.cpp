@@ -52,12 +52,14 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
   return storage::open_protector(actors::key_source_of(c));
 }
 
-result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c,
-                                                       config::role_kind role) {
+result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c, config::role_kind role,
+                                                       const config::store_memory& memory) {
   switch (c.kind) {
   case config::store_kind::rocksdb: {
     auto s = role == config::role_kind::server ? storage::busy_store : storage::rocksdb_settings{};
     s.timeout = c.give_up_after;
+    s.cache = memory.cache;
+    if (memory.write_buffer != 0) s.write_buffer = memory.write_buffer;
     return storage::open_rocksdb_store(c.path, s);
   }
   case config::store_kind::postgresql: {
@@ -96,10 +98,11 @@ std::string place_of_store(const config::store_config& c) {
 }
 
 result<opened_store> opened_store::open(const config::store_config& store,
-                                        const config::protector_config& protector, config::role_kind role) {
+                                        const config::protector_config& protector, config::role_kind role,
+                                        const config::store_memory& memory) {
   opened_store out;
   CPNS_TRY(const auto key, open_protector(protector));
-  CPNS_TRY(out.under_, open_raw_store(store, role));
+  CPNS_TRY(out.under_, open_raw_store(store, role, memory));
   auto sealed = storage::sealed_store::open(*out.under_, *key, crypto::system_entropy());
   if (!sealed) return fail(with_rewrap_hint(std::move(sealed).error(), *out.under_, protector));
   out.sealed_ = std::move(*sealed);

@@ -12,6 +12,7 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/result.hpp"
+#include "config/memory_budget.hpp"
 #include "config/schema.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
@@ -27,9 +28,10 @@ namespace cpns::cli {
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c);
 
 /// The store without the layer that seals it. Errors of storage::open_rocksdb_store, or of storage::open_postgres_store
-/// and storage::claim_node_folder.
+/// and storage::claim_node_folder. `memory`: of a running role; empty: the defaults.
 result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c,
-                                                       config::role_kind role = config::role_kind::server);
+                                                       config::role_kind role = config::role_kind::server,
+                                                       const config::store_memory& memory = {});
 /// The same for a check, while the role is stopped: it changes nothing and takes no lock. state_unknown: the folder of a
 /// RocksDB store has none yet.
 result<std::unique_ptr<storage::store>> open_store_for_reading(const config::store_config& c);
@@ -45,7 +47,8 @@ class opened_store {
   /// file of next_key_file if that one opens the store.
   static result<opened_store> open(const config::store_config& store,
                                    const config::protector_config& protector,
-                                   config::role_kind role = config::role_kind::server);
+                                   config::role_kind role = config::role_kind::server,
+                                   const config::store_memory& memory = {});
   [[nodiscard]] storage::sealed_store& sealed() { return *sealed_; }
   /// Changes the key-encryption key of this store while a role uses it. [thread-safe]
   [[nodiscard]] storage::key_changer& keys() { return *keys_; }

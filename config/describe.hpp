@@ -41,8 +41,9 @@ struct rules {
 };
 
 namespace bound {
+inline constexpr std::int64_t mebibyte = 1 << 20, gibibyte = 1 << 30;
 inline constexpr std::int64_t second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
-}
+}  // namespace bound
 
 template <class E>
 struct enum_words;
@@ -224,8 +225,18 @@ void describe(V& v, audit_config& c) {
     rules{});
 }
 
+/// The same for each role.
+inline constexpr rules memory_rules{
+    .min = 32 * bound::mebibyte, .max = 1024 * bound::gibibyte, .none = "none"};
+
 template <class V>
 void describe(V& v, server_limits& c) {
+  v("memory", c.memory,
+    "Memory of the process. It sets the caches and buffers of the store, the bytes that connections may "
+    "hold together, and how many entities have work at a time; and `limits.connections`, if that is not set. "
+    "Over them gateways are answered `overloaded`, or not read. The log says the parts at the start. `none`: "
+    "the other limits alone.",
+    memory_rules);
   v("connections", c.connections, "Concurrent gateway connections; further ones wait to be accepted.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
   v("requests_in_flight", c.requests_in_flight,
@@ -369,6 +380,13 @@ void describe(V& v, gateway_rekey& c) {
 
 template <class V>
 void describe(V& v, gateway_limits& c) {
+  v("memory", c.memory,
+    "Memory of the process. It sets the caches and buffers of the store and the queues of radios and "
+    "devices; "
+    "and `limits.devices` and `limits.links`, if they are not set. Messages over them are dropped and "
+    "counted. "
+    "The log says the parts at the start. `none`: the other limits alone.",
+    memory_rules);
   v("devices", c.devices,
     "Devices in memory: those in reach, and those with pending reports to the server. Others are evicted; "
     "their records stay.",
@@ -401,6 +419,16 @@ void describe(V& v, pne_wake& c) {
 }
 
 template <class V>
+void describe(V& v, pne_limits& c) {
+  v("memory", c.memory,
+    "Memory of the process. It sets the caches and buffers of the store and the queues of radios and "
+    "devices; "
+    "half of what it has beside the program is for the devices. Messages over them are dropped and counted. "
+    "The log says the parts at the start. `none`: fixed queues.",
+    memory_rules);
+}
+
+template <class V>
 void describe(V& v, pne_config& c) {
   v("devices", c.devices, "The devices in this process, one by one. Either these or `devices_file`.",
     rules{.max = 10'000});
@@ -427,6 +455,7 @@ void describe(V& v, pne_config& c) {
     "How long after power-on, wake-up or a button press a device without a key answers gateways.",
     rules{.min = bound::second, .max = 30 * bound::day, .none = "always"});
   v("suites", c.suites, "Delivery suites on offer, in order of preference.", rules{.min = 1, .max = 2});
+  v("limits", c.limits, "Limits of the process.", rules{});
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the keys of the devices.",
     rules{.required = true});

@@ -66,6 +66,7 @@ class writer {
   json::value single(int v, const rules&) const { return v; }
   json::value single(std::uint32_t v, const rules&) const { return v; }
   json::value single(milliseconds v, const rules&) const { return json::value(duration_text(v)); }
+  json::value single(memory_size v, const rules&) const { return json::value(memory_text(v)); }
   json::value single(const path& v, const rules& is) const {
     return text(is.text == form::database ? text_kind::database : text_kind::file, v.string());
   }

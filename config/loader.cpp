@@ -1,5 +1,6 @@
 #include "config/loader.hpp"
 
+#include "config/memory_budget.hpp"
 #include "config/reading.hpp"
 
 namespace cpns::config {
@@ -70,6 +71,9 @@ T read_tree(reading& r, const yaml_node& root) {
   if constexpr (requires { out.links_origin; })
     if (r.places.find("limits.links") != r.places.end())
       out.links_origin = {r.found.file, r.place_of("limits.links")};
+  if constexpr (
+      requires { out.limits.jobs_per_gateway; } || requires { out.limits.links; })
+    fit_to_memory(out, [&r](const char* key) { return r.places.find(key) != r.places.end(); });
   out.api.socket_is_default = out.api.socket && out.api.socket->empty();
   if (out.api.socket_is_default) out.api.socket = default_socket(r.found.file);
   if constexpr (requires { out.audit; })
@@ -159,6 +163,7 @@ class flattener {
   static std::string text_of(int v) { return std::to_string(v); }
   static std::string text_of(std::uint32_t v) { return std::to_string(v); }
   static std::string text_of(milliseconds v) { return duration_text(v); }
+  static std::string text_of(memory_size v) { return memory_text(v); }
   static std::string text_of(const path& v) { return v.string(); }
   static std::string text_of(const address& v) { return v.text(); }
   template <class E>

@@ -12,7 +12,19 @@
 namespace cpns::config {
 namespace {
 
-enum class shape : std::uint8_t { text, boolean, number, duration, path, address, word, list, map, section };
+enum class shape : std::uint8_t {
+  text,
+  boolean,
+  number,
+  duration,
+  memory,
+  path,
+  address,
+  word,
+  list,
+  map,
+  section
+};
 
 /// One setting with its description, as data.
 struct setting {
@@ -99,6 +111,7 @@ class collector {
   static void single(setting& s, int v) { s.is = shape::number, s.preset = std::to_string(v); }
   static void single(setting& s, std::uint32_t v) { s.is = shape::number, s.preset = std::to_string(v); }
   static void single(setting& s, milliseconds v) { s.is = shape::duration, s.preset = duration_text(v); }
+  static void single(setting& s, memory_size v) { s.is = shape::memory, s.preset = memory_text(v); }
   static void single(setting& s, const path&) { s.is = shape::path; }
   static void single(setting& s, const address& v) {
     s.is = shape::address;
@@ -182,6 +195,9 @@ class schema_writer {
     case shape::duration:
       any_of(R"({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"})", r, depth, preset_text);
       break;
+    case shape::memory:
+      any_of(R"({"type": "string", "pattern": "^[0-9]+(MiB|GiB)$"})", r, depth, preset_text);
+      break;
     case shape::number:
       any_of("{\"type\": \"integer\", \"minimum\": " + std::to_string(r.min) +
                  (has_max(r) ? ", \"maximum\": " + std::to_string(r.max) : "") + "}",
@@ -257,6 +273,10 @@ std::string type_text(const setting& s) {
     out = "duration";
     if (has_max(r)) out += range(duration_text(milliseconds(r.min)), duration_text(milliseconds(r.max)));
     break;
+  case shape::memory:
+    out = "size" + range(memory_text({static_cast<std::uint64_t>(r.min)}),
+                         memory_text({static_cast<std::uint64_t>(r.max)}));
+    break;
   case shape::word:
     for (const auto w : s.words) out += (out.empty() ? "`" : ", `") + std::string{w} + "`";
     break;
@@ -307,6 +327,7 @@ std::string reference_markdown() {
       "`cpns config check FILE` reports every error with its line and column. Complete examples: "
       "`config/examples/`; `cpns init DIR` writes a set that runs.\n\n"
       "- **Durations** are a whole number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `24h`.\n"
+      "- **Sizes** of memory are a whole number and `MiB` or `GiB`: `256MiB`.\n"
       "- **Relative paths** start at the folder of the file.\n"
       "- **Secrets** are never in the file: settings name the files that hold them.\n"
       "- **Environment**: `${NAME}` and `${NAME:-default}` are replaced in values; `$${` becomes `${`. A "

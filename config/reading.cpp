@@ -218,6 +218,21 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
   return true;
 }
 
+bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, memory_size& out) {
+  const auto text = scalar(r, key, n, "a size like 256MiB");
+  if (!text) return false;
+  const auto value = parse_memory_size(*text);
+  if (!value) {
+    r.found.add(n.at, value.error().code, "'" + key + "': " + value.error().detail);
+    return false;
+  }
+  const auto low = static_cast<std::uint64_t>(is.min), high = static_cast<std::uint64_t>(is.max);
+  if (value->bytes < low || value->bytes > high)
+    return out_of_range(r, key, n, memory_text({low}), memory_text({high}), shown(*text));
+  out = *value;
+  return true;
+}
+
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules&, path& out) {
   const auto text = scalar(r, key, n, "a path");
   if (!text) return false;

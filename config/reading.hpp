@@ -42,6 +42,7 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, int& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, std::uint32_t& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, milliseconds& out);
+bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, memory_size& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, path& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, address& out);
 /// Sets `out` to the index of the node's word.

@@ -38,6 +38,12 @@ struct address {
   friend bool operator==(const address&, const address&) = default;
 };
 
+/// Whole MiB.
+struct memory_size {
+  std::uint64_t bytes = 0;
+  friend bool operator==(const memory_size&, const memory_size&) = default;
+};
+
 struct tls_files {
   path certificate;  ///< PEM, the certificate chain of this role
   path key;          ///< PEM
@@ -108,6 +114,8 @@ struct audit_config {
 };
 
 struct server_limits {
+  std::optional<memory_size>
+      memory;  ///< of the process; none: the other limits alone (config/memory_budget.hpp)
   std::uint32_t connections = 4096;
   std::uint32_t requests_in_flight = 256;  ///< per connection
   std::uint32_t entities_live = 100000;    ///< assignment actors in memory
@@ -245,6 +253,7 @@ struct gateway_timers {
 };
 
 struct gateway_limits {
+  std::optional<memory_size> memory;  ///< as of server_limits
   std::uint32_t devices = 100000;
   std::uint32_t links = 8192;
   std::uint32_t requests_in_flight = 128;
@@ -290,6 +299,10 @@ struct pne_wake {
   milliseconds sleep_for = seconds(5);
 };
 
+struct pne_limits {
+  std::optional<memory_size> memory;  ///< as of server_limits
+};
+
 struct pne_config {
   std::vector<pne_device> devices;  ///< either these, or devices_file
   path devices_file;                ///< CSV or JSON Lines with many devices
@@ -301,6 +314,7 @@ struct pne_config {
   std::optional<milliseconds> answer_window;  ///< none: always
   pne_wake wake;
   std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
+  pne_limits limits;
   protector_config protector;
   api_config api;
   audit_config audit;

@@ -13,6 +13,9 @@ namespace {
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> units{
     {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 
+constexpr std::array<std::pair<std::string_view, std::uint64_t>, 2> memory_units{
+    {{"MiB", std::uint64_t{1} << 20}, {"GiB", std::uint64_t{1} << 30}}};
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -44,6 +47,27 @@ std::string duration_text(milliseconds d) {
     if (count != 0 && count % u->second == 0)
       return std::to_string(count / u->second) + std::string{u->first};
   return "0s";
+}
+
+result<memory_size> parse_memory_size(std::string_view text) {
+  const auto digits = std::find_if_not(text.begin(), text.end(), is_digit) - text.begin();
+  const auto unit = text.substr(static_cast<std::size_t>(digits));
+  std::uint64_t count = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, count);
+  for (const auto& [word, factor] : memory_units) {
+    if (unit != word || digits == 0) continue;
+    if (ec != std::errc{} || count > std::numeric_limits<std::uint64_t>::max() / factor)
+      return fail(errc::config_range, shown(text) + " is too much");
+    return memory_size{count * factor};
+  }
+  return fail(errc::config_type,
+              shown(text) + " is not a size: write a whole number and MiB or GiB, for example 256MiB");
+}
+
+std::string memory_text(memory_size m) {
+  const auto& [word, factor] =
+      m.bytes != 0 && m.bytes % memory_units[1].second == 0 ? memory_units[1] : memory_units[0];
+  return std::to_string(m.bytes / factor) + std::string{word};
 }
 
 result<address> parse_address(std::string_view text) {

@@ -18,6 +18,11 @@ result<milliseconds> parse_duration(std::string_view text);
 /// The shortest text that parse_duration reads as `d`.
 std::string duration_text(milliseconds d);
 
+/// "256MiB" or "1GiB": a whole number and its unit. config_type for anything else.
+result<memory_size> parse_memory_size(std::string_view text);
+/// The shortest text that parse_memory_size reads as `m`.
+std::string memory_text(memory_size m);
+
 /// "host:port" or "[IPv6]:port"; host name, IPv4 or IPv6 address, port 0 to 65535. config_type otherwise.
 result<address> parse_address(std::string_view text);
 

@@ -16,6 +16,8 @@ constexpr std::size_t record_head = 5;
 constexpr std::size_t record_body_max = 16'384 + 256;  // RFC 8446 section 5.2
 constexpr std::size_t record_max = record_head + record_body_max;
 constexpr std::size_t receive_max = record_max;
+/// What came with the last message of a handshake is kept until the first receive(), which the caller may delay.
+constexpr std::size_t handshake_receive_max = 4096;
 /// Encrypted before the socket is asked again.
 constexpr std::size_t send_max = 65'536;
 /// Messages of TLS itself, such as answers to a key update, that a peer may leave unread.
@@ -127,12 +129,12 @@ bool tls_channel::open() {
   return true;
 }
 
-std::optional<tls_channel::outcome> tls_channel::fill() {
+std::optional<tls_channel::outcome> tls_channel::fill(std::size_t most) {
   auto* in = buffers().in.get();
   std::size_t size = rest_.size();
   std::copy(rest_.begin(), rest_.end(), in);
   if (!std::exchange(has_record_, false)) {
-    const auto n = ::recv(socket_, in + size, receive_max, MSG_DONTWAIT);
+    const auto n = ::recv(socket_, in + size, most, MSG_DONTWAIT);
     if (n == 0) return outcome{state::truncated};
     if (n < 0 && would_wait(errno)) return outcome{state::readable};
     if (n < 0) return outcome{state::io_fault, 0, static_cast<unsigned long>(errno)};
@@ -187,7 +189,7 @@ tls_channel::outcome tls_channel::handshake() {
   const output lent{*this};
   if (const auto pushed = push(); pushed.what != state::done) return pushed;
   if (ssl_ && SSL_is_init_finished(ssl_.get()) == 1) return {};
-  if (const auto without = fill()) return *without;
+  if (const auto without = fill(handshake_receive_max)) return *without;
   ERR_clear_error();
   if (!ssl_ && !open()) return {state::io_fault, 0, ENOMEM};
   const int result = SSL_do_handshake(ssl_.get());
@@ -201,7 +203,7 @@ bool tls_channel::has_input() const { return has_record_ || end_.has_value(); }
 
 tls_channel::outcome tls_channel::receive(bytes& to) {
   if (end_) return *end_;
-  if (const auto without = fill()) return *without;
+  if (const auto without = fill(receive_max)) return *without;
   const output lent{*this};
   const auto before = to.size();
   std::size_t size = before;
@@ -247,7 +249,7 @@ tls_channel::outcome tls_channel::shut_down() {
   } else if (const auto pushed = push(); pushed.what != state::done) {
     return pushed;
   }
-  if (const auto without = fill()) return *without;
+  if (const auto without = fill(receive_max)) return *without;
   const int result = SSL_shutdown(ssl_.get());
   const auto out = result == 1 ? outcome{} : reason(result);
   input_ = {};

@@ -58,6 +58,8 @@ class tls_channel {
   /// Drops the issuers that the peer sent with its certificate: a copy of the CA for each connection. The peer's own certificate and
   /// the chain that was verified stay. After the handshake.
   void drop_sent_chain();
+  /// Bytes of memory for what nobody can take yet; without OpenSSL's objects.
+  [[nodiscard]] std::size_t memory() const { return rest_.capacity() + unsent_.capacity(); }
   /// Whether a byte came.
   [[nodiscard]] bool heard() const { return heard_; }
   /// Null before the first record.
@@ -72,8 +74,8 @@ class tls_channel {
   static int write_output(bio_st* bio, const char* from, int size);
   static const bio_method_st* method();
   [[nodiscard]] bool open();
-  /// Receives once, unless a whole record is there. nullopt: input_ has whole records.
-  std::optional<outcome> fill();
+  /// Receives once, unless a whole record is there, at most so many bytes. nullopt: input_ has whole records.
+  std::optional<outcome> fill(std::size_t most);
   /// Puts back what OpenSSL did not read.
   void keep_input();
   /// The reason why a call of OpenSSL returned `result`.

@@ -37,6 +37,13 @@ void answer_port::refuse(const request_id& id, std::string_view about, protocol:
 std::optional<protocol::refused> count_jobs(const role_context& role, const gateway_id& gw, std::size_t jobs,
                                             work_permit& to) {
   using protocol::link_status;
+  if (role.credit->nearly_used()) {
+    role.counted.refused(server_metrics::bound::memory);
+    return protocol::refused{
+        {link_status::overloaded, retry_full, "the server has too many bytes of pending work"},
+        "credit-used",
+        "what the connections of all gateways hold reaches three quarters of its bound (limits.memory)"};
+  }
   switch (role.work->take(gw, jobs, role.settings()->jobs, to)) {
   case work_ledger::verdict::taken: break;
   case work_ledger::verdict::gateway_full:

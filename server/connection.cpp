@@ -23,6 +23,10 @@ using boost::system::error_code;
 /// Time limit for the TLS close_notify.
 constexpr milliseconds farewell_max{500};
 
+// Memory for a frame that is not answered: it is kept until its turn, and decoded then, which takes some times its bytes; and its
+// places in queues.
+constexpr std::size_t frame_times = 3, frame_extra = 256;
+
 using state = crypto::tls_channel::state;
 
 void count_fault(const handshake_metrics& in, crypto::handshake_fault fault) {
@@ -57,7 +61,7 @@ connection::connection(std::shared_ptr<asio::io_context> io, socket s, crypto::t
     : io_(std::move(io)), strand_(asio::make_strand(s.get_executor())), socket_(std::move(s)),
       tls_(std::move(tls), socket_.native_handle()), timer_(strand_), limits_(std::move(limits)),
       lines_(std::move(lines)), make_session_(std::move(make_session)), done_(std::move(done)),
-      address_(address_of(socket_)), born_(clock::now()), last_traffic_(born_) {}
+      address_(address_of(socket_)), credit_(limits_->credit), born_(clock::now()), last_traffic_(born_) {}
 
 void connection::start() {
   asio::post(strand_, [self = shared_from_this()] {
@@ -86,6 +90,7 @@ bool connection::await(const crypto::tls_channel::outcome& o, void (connection::
 void connection::shake_hands() {
   if (over_) return;
   const auto o = tls_.handshake();
+  account();
   if (await(o, &connection::shake_hands)) return;
   // A health check that only opens the port is not a gateway and not a fault. The listener counts such connections.
   if (!heard()) return finish({}, {});
@@ -165,6 +170,7 @@ void connection::read() {
   if (over_ || reading_ || draining_) return;
   std::vector<bytes> whole;
   if (!take_frames(whole)) return finish("bad-frame", "a frame header announces more than 65536 bytes, or 0");
+  account();
   if (!whole.empty()) session_->frames(std::move(whole));
   // Over the limit of requests in flight, data stays in the socket.
   if (has_enough()) return;
@@ -174,12 +180,42 @@ void connection::read() {
 }
 
 void connection::receive() {
-  reading_ = false;
+  if (over_) return;
+  paused_ = !credit_.may_read([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    return self && self->take_turn();
+  });
+  if (!paused_) receive_now();
+}
+
+void connection::receive_now() {
+  reading_ = paused_ = false;
   if (over_) return;
   const auto o = tls_.receive(input_.end());
   if (o.what != state::readable) return finish(o);
   if (o.size > 0) last_traffic_ = clock::now();
   read();
+}
+
+// Posts as send() does.
+bool connection::take_turn() {
+  std::lock_guard lock{outbox_guard_};
+  if (over_) return false;
+  asio::post(strand_, [self = shared_from_this()] {
+    self->receive_now();
+    self->credit_.pass_on();
+  });
+  return true;
+}
+
+void connection::account() {
+  std::size_t unsent = 0;
+  {
+    std::lock_guard lock{outbox_guard_};
+    unsent = outbox_bytes_;
+  }
+  credit_.hold(tls_.memory() + input_.memory() + frame_times * unanswered_.total_bytes() +
+               unanswered_.count() * frame_extra + writing_now_.size() + unsent);
 }
 
 void connection::finish(const crypto::tls_channel::outcome& end) {
@@ -246,12 +282,15 @@ void connection::flush_later() {
 void connection::flush() {
   if (over_ || writing_) {
     // The pending write flushes again when it completes; meanwhile only the limit is checked.
-    std::lock_guard lock{outbox_guard_};
-    flush_posted_ = false;
-    if (!over_ && outbox_bytes_ > limits_->unsent_bytes)
-      asio::post(strand_, [self = shared_from_this()] {
-        self->finish("slow-gateway", "the gateway does not read its answers");
-      });
+    {
+      std::lock_guard lock{outbox_guard_};
+      flush_posted_ = false;
+      if (!over_ && outbox_bytes_ > limits_->unsent_bytes)
+        asio::post(strand_, [self = shared_from_this()] {
+          self->finish("slow-gateway", "the gateway does not read its answers");
+        });
+    }
+    if (!over_) account();
     return;
   }
   std::vector<secret_bytes> answers;
@@ -265,6 +304,7 @@ void connection::flush() {
   }
   for (; answered > 0; --answered) unanswered_.answered();
   if (answers.empty()) {
+    account();
     read();  // frames that needed no answer may have stopped it
     return end_if_drained();
   }
@@ -280,6 +320,7 @@ void connection::flush() {
   written_ = 0;
   write_began_ = clock::now();
   const bool all = write();
+  if (!over_) account();
   read();
   if (all) end_if_drained();
 }
@@ -409,6 +450,7 @@ void connection::close_socket() {
     std::lock_guard lock{outbox_guard_};
     outbox_.clear();
   }
+  credit_.hold(0);
   if (auto done = std::exchange(done_, {})) done(this);
 }
 
@@ -442,7 +484,8 @@ void connection::on_timer() {
   }
   if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests pending");
   if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_->frame_timeout)
-    return finish("slow-gateway", "a frame took too long to arrive");
+    return finish("slow-gateway", paused_ ? "the server had no room for the rest of a frame in time"
+                                          : "a frame took too long to arrive");
   if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_->frame_timeout)
     return finish("slow-gateway", "the gateway does not read its answers");
   if (now < born_ + limits_->lifetime) return finish_properly("gateway-closed", "the connection was idle");

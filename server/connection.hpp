@@ -63,6 +63,12 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   [[nodiscard]] status check_uri(ssl_st* ssl) const;
   void read();
   void receive();
+  /// Has what this connection holds counted.
+  void account();
+  /// Reads what the socket has, which the credit allows.
+  void receive_now();
+  /// The credit has room again. False: the connection is over. [thread-safe]
+  bool take_turn();
   /// Takes complete frames out of the buffer, up to the limit in flight. False: a header announces a size out
   /// of bounds.
   bool take_frames(std::vector<bytes>& out);
@@ -104,6 +110,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
 
   frame_buffer input_;
   unanswered_frames unanswered_;
+  credit_share credit_;
+  bool paused_ = false;  ///< it waits for credit; `reading_` is set, too
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand, with outbox_guard_
   bool handshaken_ = false;

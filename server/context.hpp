@@ -121,6 +121,7 @@ class role_context {
   node_notices notices;
   gateway_book known_gateways{store, commit, read};
   const std::shared_ptr<change_turns> device_turns = change_turns::make();
+  const std::shared_ptr<frame_credit> credit = std::make_shared<frame_credit>(credit_default);
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   const std::shared_ptr<admission> door = std::make_shared<admission>(random);
   const std::shared_ptr<user_work> users_work = std::make_shared<user_work>();

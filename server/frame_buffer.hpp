@@ -18,6 +18,8 @@ class frame_buffer {
  public:
   /// Received bytes are appended here.
   [[nodiscard]] bytes& end() { return data_; }
+  /// Bytes of memory.
+  [[nodiscard]] std::size_t memory() const { return data_.capacity(); }
   /// No further whole frame.
   enum class rest : std::uint8_t { none, part, bad };  ///< bad: a header announces a size out of bounds
   /// Calls `take(frame)` for each whole frame in order, while `more()`. `rest` tells what follows the last of them; `none` if

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/secret.hpp"
+#include "server/frame_credit.hpp"
 #include "server/handshake_metrics.hpp"
 
 struct ssl_st;
@@ -59,6 +60,8 @@ struct link_limits {
   std::size_t bytes_in_flight = 512 * 1024;
   /// Answers that a slow peer does not read; over it the connection is closed.
   std::size_t unsent_bytes = 4 * 1024 * 1024;
+  /// Bytes of all connections together; none: no bound but those of each.
+  std::shared_ptr<frame_credit> credit{};
   milliseconds handshake_timeout = seconds{5};
   milliseconds frame_timeout = seconds{10};  ///< from the first byte of a frame to its last, and for a write
   milliseconds idle_timeout = std::chrono::minutes{5};

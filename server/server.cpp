@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "config/effective.hpp"
+#include "config/memory_budget.hpp"
 #include "crypto/tls_psk.hpp"
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
@@ -81,7 +82,7 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.adopt_after = whole_seconds(c.adopt_after);
   s->assignment.issuer_key = meta.issuer_key;
   s->assignment.incarnation = meta.incarnation;
-  s->entities_live = c.limits.entities_live;
+  s->entities_live = memory_of(c).entities_live;
   s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
   s->work = {c.limits.jobs_in_work, c.limits.wait};
   s->jobs_per_user = c.limits.jobs_per_user;
@@ -155,6 +156,7 @@ struct server_role::impl {
             users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
             settings_of(c, meta))) {
     role->counted = server_metrics{counted};
+    role->credit->set_most(memory_of(config).held);
     role->name = config.name;
     auto made = system.spawn(dispatcher, role.get());
     made->attach_functor([is_stopping = stopping, is_dead = dead](const caf::error&) {
@@ -176,6 +178,7 @@ struct server_role::impl {
       return psk ? removed(*psk, keys) : source->revoked(ssl);
     };
     l.handshakes = handshakes;
+    l.credit = role->credit;
     return l;
   }
   /// Values that others count, at a scrape.
@@ -187,6 +190,13 @@ struct server_role::impl {
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
     count_admission(to, role->door->look());
+    to.gauge("cpns_server_held_bytes",
+             "Frames that are not answered, and answers that are not sent, of all connections.",
+             static_cast<double>(role->credit->used()));
+    to.gauge("cpns_server_held_bytes_limit", "Its bound: over it no connection is read.",
+             static_cast<double>(role->credit->most()));
+    to.counter("cpns_server_reads_paused_total", "How often a connection was not read because of that bound.",
+               static_cast<double>(role->credit->pauses()));
     if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());

@@ -15,7 +15,8 @@ constexpr protocol::link_status all_statuses[] = {
 constexpr const char* report_outcomes[] = {"ok", "not_holder", "resync", "not_done"};
 constexpr std::size_t not_done = 3;
 
-constexpr const char* bounds[] = {"wait", "gateway", "server", "user", "entity", "entities", "slow"};
+constexpr const char* bounds[] = {"wait",   "gateway",  "server", "user",
+                                  "entity", "entities", "slow",   "memory"};
 
 }  // namespace
 
@@ -40,7 +41,8 @@ server_metrics::server_metrics(metrics::registry& in)
         "cpns_server_refused_total",
         "Requests that were answered overloaded, by the bound: wait (limits.wait), gateway "
         "(limits.jobs_per_gateway), server (limits.jobs), user (limits.jobs_per_user), entity "
-        "(limits.jobs_per_entity), entities (limits.entities_live), slow (the store does not answer).",
+        "(limits.jobs_per_entity), entities (limits.entities_live), slow (the store does not answer), memory "
+        "(what the connections hold together).",
         {{"bound", bounds[i]}});
   const auto step = [&in](const char* name) {
     return in.make_histogram("cpns_server_assignment_seconds",

@@ -32,13 +32,13 @@ class server_metrics {
   metrics::counter bad_frames;
 
   /// The bound that made the server answer "overloaded".
-  enum class bound : std::uint8_t { wait, gateway, server, user, entity, entities, slow };
+  enum class bound : std::uint8_t { wait, gateway, server, user, entity, entities, slow, memory };
   void refused(bound why) const { refused_[static_cast<std::size_t>(why)].add(); }
 
  private:
   static constexpr std::size_t statuses = 15;
   std::array<metrics::counter, statuses> assignments_{};
-  std::array<metrics::counter, 7> refused_{};
+  std::array<metrics::counter, 8> refused_{};
   std::array<metrics::counter, 4> report_entries_{};  ///< the last one: not done
 };
 

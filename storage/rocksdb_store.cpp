@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <mutex>
+#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
@@ -80,6 +81,11 @@ rocksdb::Options options_for(bool create, const rocksdb_settings& of = {}) {
   // block of every table file. With ten bits per row, one read in a hundred does so.
   rocksdb::BlockBasedTableOptions tables;
   tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(filter_bits_per_row));
+  if (of.cache != 0) {
+    tables.block_cache = rocksdb::NewLRUCache(of.cache);
+    tables.cache_index_and_filter_blocks = true;
+    tables.pin_l0_filter_and_index_blocks_in_cache = true;
+  }
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
   // The same for the rows that are not in a table file yet.
   o.memtable_whole_key_filtering = true;

@@ -25,11 +25,14 @@ struct rocksdb_settings {
   /// Bytes of rows in memory that are not in a table file yet; up to twice as many while they are written. The rows of a
   /// store with many writes are merged less often with a larger one.
   std::size_t write_buffer = 8U << 20;
+  /// Bytes of blocks in memory. The filters and indexes of table files are in it, too, and go with a store of any size; 0: a small
+  /// cache of RocksDB for rows alone, and all filters and indexes beside it.
+  std::size_t cache = 0;
   int tables_to_compact = 4;  ///< of one write buffer each, before they are merged with the older rows
 };
 
 /// For a store with thousands of writes per second.
-inline constexpr rocksdb_settings busy_store{store_timeout_default, 32U << 20, 8};
+inline constexpr rocksdb_settings busy_store{store_timeout_default, 32U << 20, 0, 8};
 
 /// Opens the store in `folder`, or creates one if the folder is missing (mode 0700, with its parents) or empty.
 ///   store_locked       another process holds it, or this one already has it open

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/message_credit.hpp"
 #include "actors/waiting.hpp"
 #include "base/clock.hpp"
 #include "crypto/tls.hpp"
@@ -32,6 +33,7 @@ struct gw_frame {
   protocol::gw_link link;
   bytes message;
   waiting_count waiting;  ///< of the link
+  message_credit::hold held{};
 };
 struct gw_link_lost {
   protocol::gw_link link;

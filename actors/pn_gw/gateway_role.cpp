@@ -21,6 +21,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "config/loader.hpp"
+#include "config/memory_budget.hpp"
 #include "metrics/certificates.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -206,9 +207,13 @@ status gateway_role::impl::open_radios() {
   std::string last;
   for (const auto& t : config.transports) {
     const auto number = transports.size();
-    auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
-      if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
-    });
+    auto inbox = std::make_shared<radio_inbox>(
+        number,
+        [target = wake_target] {
+          if (const auto* to = target->load(std::memory_order_acquire))
+            caf::anon_send(*to, sup_radio_ready{});
+        },
+        bounds_of(memory_of(config)));
     auto opening = reopenable_radio::start(opener_of(t), *inbox);
     if (!opening) {
       last = opening.error().message();
@@ -289,6 +294,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.tally = m.tally;
   for (const auto& r : m.radios) parts.radio_links.push_back(make_radio_links(m.counted, r.name));
   m.collect();
+  parts.mailboxes = memory_of(c).mailboxes;
   parts.rules = std::move(rules);
   parts.radios = m.radios;
   parts.store = &m.keys;

@@ -54,6 +54,7 @@ struct supervisor_parts {
   std::shared_ptr<const supervisor_metrics> counted = std::make_shared<supervisor_metrics>();
   std::vector<metrics::gauge> radio_links{};  ///< one for each of `radios`; empty: they are not counted
   std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
+  std::size_t mailboxes = message_credit::most_default;  ///< bytes of messages that wait for devices
 
   [[nodiscard]] metrics::gauge links_of(protocol::gw_link link) const {
     return link.transport < radio_links.size() ? radio_links[link.transport] : metrics::gauge{};

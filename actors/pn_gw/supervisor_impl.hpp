@@ -121,6 +121,9 @@ class supervisor_state {
   void detect_again(std::uint64_t transport, const std::string& address);
   void detect(std::uint64_t number, time_point now);
   void message(protocol::gw_link link, bytes& message);
+  void drop(protocol::gw_link link) { parts_.radios[link.transport].inbox->count_dropped(); }
+  /// Messages that were dropped.
+  [[nodiscard]] std::uint64_t dropped() const;
   std::optional<std::uint64_t> device_of(const entity_id& entity);
   void forget_detection(route_t& peer);
   void forget(protocol::gw_link link, const std::string& why);
@@ -134,7 +137,7 @@ class supervisor_state {
       by_entity_;  ///< in the order of the pages; the names are in devices_
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   recent_deaths deaths_lately_;
-  std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;
+  std::uint64_t next_device_ = 0, deaths_ = 0;
   eviction_order evictable_;
   std::size_t evicting_ = 0, resting_ = 0;
   rest_queue may_rest_;
@@ -147,6 +150,8 @@ class supervisor_state {
   std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;
   std::uint64_t next_number_ = 0;
   unproven_links unproven_;
+  message_credit mailboxes_{parts_.mailboxes};
+  drop_line drops_;
   std::shared_ptr<shared_claimants> claimants_ = std::make_shared<shared_claimants>();
   std::shared_ptr<unproven_lines> lines_ =
       std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));

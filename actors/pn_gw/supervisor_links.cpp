@@ -14,7 +14,14 @@ void supervisor_state::drain_inboxes() {
   for (auto& r : parts_.radios)
     for (auto& e : r.inbox->take()) route(e);
   go_on_with_unfinished();
+  drops_.write(clock(), gateway_component, dropped());
   arm();
+}
+
+std::uint64_t supervisor_state::dropped() const {
+  std::uint64_t out = 0;
+  for (const auto& r : parts_.radios) out += r.inbox->dropped();
+  return out;
 }
 
 void supervisor_state::close_link(const sup_close_link& m) {
@@ -113,8 +120,9 @@ void supervisor_state::message(gw_link link, bytes& message) {
   if (it == routes_.end()) return;
   auto& peer = it->second;
   if (peer.device != 0) {
-    if (!peer.waiting.add(link_messages_max)) return void(++dropped_);
-    return tell(peer.device, gw_frame{link, std::move(message), peer.waiting});
+    auto held = mailboxes_.take(message.size());
+    if (!held || !peer.waiting.add(link_messages_max)) return drop(link);
+    return tell(peer.device, gw_frame{link, std::move(message), peer.waiting, std::move(held)});
   }
   if (!peer.probe) return;  // the link is being closed
   std::string why;
@@ -125,7 +133,7 @@ void supervisor_state::message(gw_link link, bytes& message) {
   if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
   auto& device = devices_.at(*index);
   if (!device.waiting.add(new_links_max)) {
-    ++dropped_;
+    drop(link);
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
   peer.device = *index;

@@ -10,9 +10,7 @@ namespace cpns::actors {
 using namespace protocol;
 
 gw_view supervisor_state::stats() const {
-  std::uint64_t dropped = dropped_;
-  for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
-  return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
+  return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped(),
                            lines_->left_out(), deaths_, resting_})};
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/message_credit.hpp"
 #include "actors/waiting.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
@@ -35,6 +36,7 @@ struct pne_frame {
   std::uint64_t link;
   bytes message;
   waiting_count waiting;  ///< of the link
+  message_credit::hold held{};
 };
 struct pne_do {
   pne_command what;

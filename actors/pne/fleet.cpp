@@ -23,7 +23,7 @@ class fleet {
   fleet(fleet_actor::pointer self, fleet_parts parts)
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
         failed_(std::move(parts.failed)), counted_(parts.counted),
-        send_(sender_over(radios_, std::string{pne_component})) {
+        send_(sender_over(radios_, std::string{pne_component})), mailboxes_(parts.mailboxes) {
     self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     for (auto& m : parts.members) {
       const auto index = members_.size();
@@ -41,6 +41,9 @@ class fleet {
   void drain_inboxes() {
     for (auto& r : radios_)
       for (auto& e : r.inbox->take()) route(e);
+    std::uint64_t dropped = 0;
+    for (const auto& r : radios_) dropped += r.inbox->dropped();
+    drops_.write(clock_(), pne_component, dropped);
   }
 
   void set_deadline(const fleet_deadline& m) {
@@ -267,9 +270,7 @@ class fleet {
       }
       return;
     case radio_event::kind_t::message:
-      if (const auto it = links_.find(key); it != links_.end() && it->second.waiting.add(link_messages_max))
-        self_->send(members_[it->second.device].actor,
-                    pne_frame{e.transport, e.link, std::move(e.message), it->second.waiting});
+      if (const auto it = links_.find(key); it != links_.end()) deliver(it->second, e);
       return;
     case radio_event::kind_t::peer_found:
     case radio_event::kind_t::woke:
@@ -278,6 +279,13 @@ class fleet {
       log::error(pne_component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
       return failed_(e.text);
     }
+  }
+
+  void deliver(leads_to& on, radio_event& e) {
+    auto held = mailboxes_.take(e.message.size());
+    if (!held || !on.waiting.add(link_messages_max)) return radios_[e.transport].inbox->count_dropped();
+    self_->send(members_[on.device].actor,
+                pne_frame{e.transport, e.link, std::move(e.message), on.waiting, std::move(held)});
   }
 
   void present(std::uint64_t index, bool on) {
@@ -317,6 +325,8 @@ class fleet {
   std::function<void(std::string)> failed_;
   pne_metrics counted_;
   radio_send_fn send_;
+  message_credit mailboxes_;
+  drop_line drops_;
   std::vector<member> members_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   std::map<std::uint64_t, pending_reset> resets_;   ///< of devices whose keys cannot be read

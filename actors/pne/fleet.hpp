@@ -29,6 +29,7 @@ struct fleet_parts {
   clock_fn clock;
   std::function<void(std::string)> failed;  ///< the role cannot continue. [thread-safe]
   pne_metrics counted{};
+  std::size_t mailboxes = message_credit::most_default;  ///< bytes of messages that wait for devices
 };
 
 fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);

@@ -95,6 +95,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   fleet_parts parts;
   parts.wake = c.wake;
   parts.clock = now_anchored;
+  parts.mailboxes = memory_of(c).mailboxes;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     auto& d = own.devices[i];
     parts.members.push_back({settings_of(c, devices[i]), std::move(d.keys), std::move(d.record)});
@@ -112,10 +113,13 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   m.runtime = std::make_unique<actor_runtime>(workers_for(own.files));
   for (const auto& t : c.transports) {
     const auto number = m.transports.size();
-    m.inboxes.push_back(std::make_shared<radio_inbox>(number, [target = m.wake_target] {
-      if (const auto* fleet = target->load(std::memory_order_acquire))
-        caf::anon_send(*fleet, fleet_radio_ready{});
-    }));
+    m.inboxes.push_back(std::make_shared<radio_inbox>(
+        number,
+        [target = m.wake_target] {
+          if (const auto* fleet = target->load(std::memory_order_acquire))
+            caf::anon_send(*fleet, fleet_radio_ready{});
+        },
+        bounds_of(memory_of(c))));
     CPNS_TRY(auto opened, open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back(),
                                      std::string{pne_component}));
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});

@@ -66,6 +66,22 @@ TEST(pn_gw_bounds, drops_and_counts_a_flood_on_one_link_and_serves_its_device) {
   EXPECT_EQ(h.key(), (epoch{1, 1}));
 }
 
+TEST(pn_gw_bounds, says_seldom_that_messages_were_dropped) {
+  gateway_harness p;
+  auto& h = p.keyed_pne(1);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 1000; ++i) p.radio.inbox->message(h.link, bytes(1024, 7));
+    p.settle();
+    p.advance(seconds{1});
+  }
+  const auto all = p.log.text();
+  int said = 0;
+  for (auto at = all.find("messages-dropped"); at != std::string::npos;
+       at = all.find("messages-dropped", at + 1))
+    ++said;
+  EXPECT_EQ(said, 2) << "at once, and after ten seconds";
+}
+
 TEST(pn_gw_bounds, ignores_messages_on_a_link_that_is_being_closed) {
   gateway_choices c;
   c.devices_max = 1;
