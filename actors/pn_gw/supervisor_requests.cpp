@@ -12,8 +12,8 @@ using namespace protocol;
 gw_view supervisor_state::stats() const {
   std::uint64_t dropped = dropped_;
   for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
-  return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
-                           lines_->left_out(), deaths_, resting_})};
+  return {describe_counts({devices_.size(), routes_.size(), by_number_.size() + unproven_.waiting(),
+                           unproven_.size(), dropped, lines_->left_out(), deaths_, resting_})};
 }
 
 gw_view supervisor_state::radios() const {
