@@ -184,6 +184,9 @@ struct sup_close_link {
 struct sup_link_proven {
   protocol::gw_link link;
 };
+struct sup_link_judged {
+  protocol::gw_link link;
+};
 struct sup_unneeded {
   enum class kind_t : std::uint8_t {
     nothing_kept,   ///< it holds only what an unverified peer claimed
@@ -250,6 +253,7 @@ using supervisor_actor = caf::typed_actor<
     caf::reacts_to<sup_deadline>,     // the next deadline of a device
     caf::reacts_to<sup_close_link>,   // a device closes a link
     caf::reacts_to<sup_link_proven>,  // a tag received over the link verified
+    caf::reacts_to<sup_link_judged>,  // the exchange that began with its answer is over
     caf::reacts_to<sup_unneeded>,     // a device may leave memory
     caf::reacts_to<sup_evicted>,      // its answer to gw_evict
     caf::reacts_to<sup_may_rest>,     // a device needs no actor at present
@@ -309,6 +313,7 @@ CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)
 CPNS_GW_MESSAGE(sup_link_proven)
+CPNS_GW_MESSAGE(sup_link_judged)
 CPNS_GW_MESSAGE(sup_unneeded)
 CPNS_GW_MESSAGE(sup_evicted)
 CPNS_GW_MESSAGE(sup_may_rest)

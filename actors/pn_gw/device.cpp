@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "actors/pn_gw/device_records.hpp"
+#include "actors/pn_gw/event_line.hpp"
 #include "actors/pn_gw/operator_command.hpp"
+#include "actors/pn_gw/unproven_links.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -40,6 +42,7 @@ class pn_gw_device {
   void detected(const gw_detected& m) {
     m.waiting.take();
     links_.push_back(m.link);
+    unjudged_.push_back(m.link);
     addresses_[m.link] = m.address;
     if (is_certain())
       detected_now(m);
@@ -60,6 +63,7 @@ class pn_gw_device {
     if (m.link == proven_) proven_.reset();
     reported_unneeded_ = false;  // the supervisor ignores the report while there is a link
     std::erase(links_, m.link);
+    std::erase(unjudged_, m.link);
     std::erase_if(waiting_, [&m](const gw_detected& d) { return d.link == m.link; });
     machine_.handle_link_down(now(), m.link);
     apply();
@@ -321,6 +325,8 @@ class pn_gw_device {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
     }
+    if (!uncertain_ && !may_prove_links(machine_.state()))
+      for (const auto& link : std::exchange(unjudged_, {})) self_->send(supervisor_, sup_link_judged{link});
     const bool unneeded = is_unneeded();
     if (unneeded && !reported_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
     reported_unneeded_ = unneeded;
@@ -389,11 +395,11 @@ class pn_gw_device {
                                   std::make_shared<const key_assignment_request>(std::move(o.body))});
   }
   void act(gw_report&& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
-  void act(gw_ask_approval&&) {
-  }  // the preceding event notifies the operator; `pnes list` shows pending devices
+  void act(gw_ask_approval&&) {}  // the preceding event notifies the operator
   void act(gw_close_link&& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
   void act(gw_link_proven&& o) {
     proven_ = o.link;
+    std::erase(unjudged_, o.link);
     self_->send(supervisor_, sup_link_proven{o.link});
   }
   void act(gw_event&& o) {
@@ -408,17 +414,7 @@ class pn_gw_device {
     history_->add(entity_.text(), {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
                   machine_.record().generation > 0);
     if (!o.unproven && proven_) history_->contact(entity_.text(), dates().wall);
-    const auto line = describe_event(o.kind);
-    const auto text = o.why.empty() ? line.text : std::string_view{o.why};
-    const auto write = [&](std::initializer_list<log::field> fields) {
-      if (o.unproven) return lines_->write(at, line.level, line.id, text, fields);
-      if (log::enabled(line.level, gateway_component))
-        log::write(line.level, gateway_component, line.id, text, fields);
-    };
-    write({{"entity", entity_.text()},
-           {"epoch", o.which ? o.which->text() : std::string{}},
-           {"step", std::string{line.step}},
-           {"ms", std::to_string((at - began_).count())}});
+    write_event(*lines_, o, entity_.text(), at, began_);
   }
 
   device_actor::pointer self_;
@@ -444,6 +440,7 @@ class pn_gw_device {
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two addresses seen last
   std::vector<gw_link> links_;                ///< its open links
+  std::vector<gw_link> unjudged_;             ///< unproven ones whose exchange is not over
   std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
   std::optional<gw_link> proven_;             ///< the link on which a tag verified last
   promises undecided_, forgetting_;

@@ -63,25 +63,4 @@ bool unproven_lines::take(time_point now, log::level l) {
   return granted;
 }
 
-void unproven_links::add(protocol::gw_link link) {
-  if (at_.emplace(link, all_.size()).second) all_.push_back(link);
-}
-
-void unproven_links::remove(protocol::gw_link link) {
-  const auto it = at_.find(link);
-  if (it == at_.end()) return;
-  const auto place = it->second;
-  at_.erase(it);
-  if (place + 1 != all_.size()) {
-    all_[place] = all_.back();
-    at_[all_[place]] = place;
-  }
-  all_.pop_back();
-}
-
-std::optional<protocol::gw_link> unproven_links::draw(entropy& random) const {
-  if (all_.empty()) return std::nullopt;
-  return all_[random.below(all_.size())];
-}
-
 }  // namespace cpns::actors

@@ -1,13 +1,10 @@
 #pragma once
 // Bounds on unverified peers ("strangers") of a gateway, for all devices together: the memory of refused
-// claimants, the log lines that any peer in range can cause, and the unverified links.
+// claimants, and the log lines that any peer in range can cause.
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <optional>
-#include <unordered_map>
-#include <vector>
 
 #include "base/entropy.hpp"
 #include "base/log.hpp"
@@ -51,25 +48,6 @@ class unproven_lines {
   protocol::rate_limit lines_, debug_lines_, summaries_;
   std::uint64_t since_summary_ = 0;
   std::atomic<std::uint64_t> all_{0};
-};
-
-/// The links over which no tag has verified yet. Not thread-safe.
-class unproven_links {
- public:
-  void add(protocol::gw_link link);
-  void remove(protocol::gw_link link);
-  [[nodiscard]] std::size_t size() const { return all_.size(); }
-  /// A random one; nullopt if there are none.
-  [[nodiscard]] std::optional<protocol::gw_link> draw(entropy& random) const;
-
- private:
-  struct hash {
-    std::size_t operator()(const protocol::gw_link& l) const {
-      return std::hash<std::uint64_t>{}(l.link * 31 + l.transport);
-    }
-  };
-  std::vector<protocol::gw_link> all_;
-  std::unordered_map<protocol::gw_link, std::size_t, hash> at_;
 };
 
 }  // namespace cpns::actors

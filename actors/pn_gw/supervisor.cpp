@@ -15,6 +15,7 @@ supervisor_state::supervisor_state(supervisor_actor::pointer self, supervisor_pa
       send_(sender_over(parts_.radios, std::string{gateway_component})), rssi_(rssi_over(parts_.radios)) {
   self_->monitor(parts_.uplink);
   self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
+  unproven_.set_answer_timeout(parts_.rules->device.answer_timeout);
   load_unfinished();
   go_on_with_unfinished();
   arm();
@@ -79,6 +80,7 @@ void supervisor_state::settings(const sup_settings& m) {
   const bool other_updates = former.rekey_override != m.rules->device.rekey_override ||
                              former.rekey_jitter_percent != m.rules->device.rekey_jitter_percent;
   parts_.rules = m.rules;
+  unproven_.set_answer_timeout(parts_.rules->device.answer_timeout);
   if (other_updates) reschedule_updates();
   parts_.tally->set_low_water(m.rules->device.low_water);
   if (permit_.is_open() && m.rules->device.policy != validation_policy::ask)
@@ -190,6 +192,7 @@ void supervisor_state::close_links(std::uint64_t device) {
     unproven_.remove(it->first);
     it = routes_.erase(it);
   }
+  arm();
 }
 
 /// Closes the device's links, so that its PNE connects again. If the stored record has an open request or
@@ -220,7 +223,9 @@ void supervisor_state::died(const caf::down_msg& m) {
 }
 
 void supervisor_state::arm() {
-  const auto next = std::min({deadlines_.next(), detections_.next(), permit_.until(), may_rest_.next()});
+  begin_turns();
+  const auto next = std::min(
+      {deadlines_.next(), detections_.next(), unproven_.next_turn(), permit_.until(), may_rest_.next()});
   if (const auto t = armed_.arm(clock(), next))
     self_->delayed_send(supervisor_actor{self_}, t->wait, sup_timer{t->at});
 }
@@ -238,6 +243,7 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_deadline& m) { s->set_deadline(m); },
         [s](const sup_close_link& m) { s->close_link(m); },
         [s](const sup_link_proven& m) { s->link_proven(m); },
+        [s](const sup_link_judged& m) { s->link_judged(m); },
         [s](const sup_unneeded& m) { s->unneeded(m); },
         [s](const sup_evicted& m) { s->evicted(m); },
         [s](const sup_may_rest& m) { s->may_rest(m); },

@@ -18,6 +18,7 @@
 #include "actors/pn_gw/permit_window.hpp"
 #include "actors/pn_gw/strangers.hpp"
 #include "actors/pn_gw/supervisor.hpp"
+#include "actors/pn_gw/unproven_links.hpp"
 #include "base/seldom.hpp"
 #include "protocol/pn_gw/detector.hpp"
 
@@ -35,7 +36,8 @@ class supervisor_state {
   void rested(const sup_rested& m);
   void unreadable(const sup_unreadable& m);
   void close_link(const sup_close_link& m);
-  void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
+  void link_proven(const sup_link_proven& m);
+  void link_judged(const sup_link_judged& m);
   void timer(const sup_timer& m);
   void settings(const sup_settings& m);
   bool stop();
@@ -67,7 +69,8 @@ class supervisor_state {
     bool evicting = false;                  ///< gw_evict was sent
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
-  /// The receiver of a link's messages: a detector until a device answers, then that device.
+  /// The receiver of a link's messages: nobody until it is the link's turn, then a detector until a device answers, then
+  /// that device.
   struct route_t {
     std::string address;
     std::uint64_t device = 0;
@@ -117,6 +120,7 @@ class supervisor_state {
   void route(radio_event& e);
   void connect(const radio_event& e);
   void begin_detection(protocol::gw_link link, const std::string& address);
+  void begin_turns();
   bool make_room_for_link();
   void detect_again(std::uint64_t transport, const std::string& address);
   void detect(std::uint64_t number, time_point now);

@@ -55,7 +55,7 @@ void supervisor_state::connect(const radio_event& e) {
     log::debug(gateway_component, "not-connected", asked.error().message());
 }
 
-/// Step 1 on a link whose device is not known.
+/// Step 1 on a link whose device is not known, when it is its turn.
 void supervisor_state::begin_detection(gw_link link, const std::string& address) {
   if (!make_room_for_link()) {
     lines_->write(clock(), log::level::warn, "too-many-links", "closing a new link: limits.links is reached",
@@ -63,22 +63,39 @@ void supervisor_state::begin_detection(gw_link link, const std::string& address)
     parts_.counted->links_refused.add();
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
-  const auto now = clock();
-  const auto& s = parts_.rules->device;
-  const auto number = ++next_number_;
-  auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
-                                          parts_.nonces->fresh(now), crypto::system_entropy(), now);
-  routes_[link] = {address, 0, std::move(probe), number, {}, metrics::presence{parts_.links_of(link)}};
+  routes_[link] = {address, 0, nullptr, 0, {}, metrics::presence{parts_.links_of(link)}};
   unproven_.add(link);
-  by_number_[number] = link;
-  detect(number, now);
+  begin_turns();
 }
 
-/// Unverified links may use half of limits.links; over that a new link evicts a random one of them.
+void supervisor_state::begin_turns() {
+  const auto now = clock();
+  const auto& s = parts_.rules->device;
+  while (const auto link = unproven_.next(now, crypto::system_entropy())) {
+    auto& route = routes_.at(*link);
+    route.number = ++next_number_;
+    route.probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
+                                             parts_.nonces->fresh(now), crypto::system_entropy(), now);
+    by_number_[route.number] = *link;
+    detect(route.number, now);
+  }
+}
+
+void supervisor_state::link_proven(const sup_link_proven& m) {
+  unproven_.remove(m.link);
+  arm();
+}
+
+void supervisor_state::link_judged(const sup_link_judged& m) {
+  unproven_.judged(m.link);
+  arm();
+}
+
+/// Unverified links may use half of limits.links; over that a new link evicts one of them.
 bool supervisor_state::make_room_for_link() {
   const std::size_t most = parts_.rules->links_max;
   if (routes_.size() < most && unproven_.size() < std::max<std::size_t>(most / 2, 1)) return true;
-  const auto drawn = unproven_.draw(crypto::system_entropy());
+  const auto drawn = unproven_.draw(clock(), crypto::system_entropy());
   if (!drawn) return false;
   parts_.counted->links_evicted.add();
   parts_.radios[drawn->transport].transport->disconnect(drawn->link);
@@ -124,11 +141,12 @@ void supervisor_state::message(gw_link link, bytes& message) {
     if (!held || !peer.waiting.add(link_messages_max)) return drop(link);
     return tell(peer.device, gw_frame{link, std::move(message), peer.waiting, std::move(held)});
   }
-  if (!peer.probe) return;  // the link is being closed
+  if (!peer.probe) return;  // it is not its turn, or it is being closed
   std::string why;
   auto found = peer.probe->handle_frame(message, why);
   if (!found) return lines_->write(clock(), log::level::debug, "dropped", why, {{"address", peer.address}});
   forget_detection(peer);
+  unproven_.answered(clock(), link);
   const auto index = device_of(found->entity);
   if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
   auto& device = devices_.at(*index);

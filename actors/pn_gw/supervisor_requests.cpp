@@ -10,8 +10,8 @@ namespace cpns::actors {
 using namespace protocol;
 
 gw_view supervisor_state::stats() const {
-  return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped(),
-                           lines_->left_out(), deaths_, resting_})};
+  return {describe_counts({devices_.size(), routes_.size(), by_number_.size() + unproven_.waiting(),
+                           unproven_.size(), dropped(), lines_->left_out(), deaths_, resting_})};
 }
 
 gw_view supervisor_state::radios() const {

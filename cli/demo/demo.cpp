@@ -6,10 +6,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
@@ -88,18 +89,7 @@ class demonstration {
       return failed_code_;
     settle();
     used_ = deployment_->usage();
-    growth updated;
-    // If the first keys of all took longer than that, the update has happened already.
-    say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
-        std::to_string(rekey_of(options_)) + " s after its key");
-    if (!wait_for(
-            "the periodic update", seconds{rekey_of(options_) * 2} + base_timeout,
-            [&] {
-              return timeline_.confirmations(timeline_.first()) > 1 &&
-                     timeline_.updated() >= part_of(options_.pnes);
-            },
-            [&] { return counted("updated", timeline_.updated(), part_of(options_.pnes), updated) + due(); }))
-      return failed_code_;
+    if (!(orders_updates(options_) ? order_updates() : await_updates())) return failed_code_;
     settle();
     if (!wake_up()) return failed_code_;
     settle();
@@ -107,15 +97,38 @@ class demonstration {
     return timeline_.keyed() >= options_.pnes ? exit_done : exit_failed;
   }
 
+  bool await_updates() {
+    growth updated;
+    // If the first keys of all took longer than that, the update has happened already.
+    say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
+        std::to_string(rekey_of(options_)) + " s after its key");
+    return wait_for(
+        "the periodic update", seconds{rekey_of(options_) * 2} + base_timeout,
+        [&] {
+          return timeline_.confirmations(timeline_.first()) > 1 &&
+                 timeline_.updated() >= part_of(options_.pnes);
+        },
+        [&] { return counted("updated", timeline_.updated(), part_of(options_.pnes), updated) + due(); });
+  }
+
+  /// The timers of many PNEs are long, so that their updates do not compete with the first keys of the others.
+  bool order_updates() {
+    auto entities = timeline_.others(part_of(options_.pnes) - 1);
+    entities.insert(entities.begin(), timeline_.first());
+    say("\n" + paint(colour::bold, "Update") + " of " + std::to_string(entities.size()) +
+        " PNEs, as an operator orders it; their timers end " + std::to_string(rekey_of(options_)) +
+        " s after the first keys");
+    return renew(entities, "updated", "the update",
+                 [this](const std::string& entity) { return deployment_->update_pne(entity); });
+  }
+
   bool wake_up() {
     say("\n" + paint(colour::bold, "Wake-up") +
         ": the first PNE sleeps, wakes up, is detected and compared with the remembered Entity ID");
     const auto before = timeline_.confirmations(timeline_.first());
     for (const char* what : {"sleep", "wake"}) {
-      if (const auto done = deployment_->command_pne(what, timeline_.first()); !done) {
-        failed_code_ = report(done.error());
-        return false;
-      }
+      if (const auto done = deployment_->command_pne(what, timeline_.first()); !done)
+        return give_up(done.error());
       settle();
     }
     return wait_for(
@@ -128,30 +141,41 @@ class demonstration {
   /// Of many PNEs one in a thousand wakes up, all at the same moment.
   bool wake_others() {
     woken_ = 1;
-    std::map<std::string, std::size_t> before;
-    for (const auto& entity : timeline_.others(options_.pnes / 1000))
-      before.emplace(entity, timeline_.confirmations(entity));
-    if (before.empty()) return true;
-    say("\n" + paint(colour::bold, "Wake-up") + " of " + std::to_string(before.size()) + " others");
-    for (const char* what : {"sleep", "wake"})
-      for (const auto& [entity, count] : before)
-        if (const auto done = deployment_->command_pne(what, entity); !done) {
-          failed_code_ = report(done.error());
-          return false;
-        }
-    growth woken;
-    const auto now_woken = [&] {
+    const auto entities = timeline_.others(options_.pnes / 1000);
+    if (entities.empty()) return true;
+    say("\n" + paint(colour::bold, "Wake-up") + " of " + std::to_string(entities.size()) + " others");
+    for (const auto& entity : entities)
+      if (const auto done = deployment_->command_pne("sleep", entity); !done) return give_up(done.error());
+    if (!renew(entities, "woken", "the wake-up",
+               [this](const std::string& entity) { return deployment_->command_pne("wake", entity); }))
+      return false;
+    woken_ += entities.size();
+    return true;
+  }
+
+  /// Calls `order` for each, and waits until each has a newer key than before.
+  template <class Order>
+  bool renew(const std::vector<std::string>& entities, const std::string& counted_as, const std::string& what,
+             Order order) {
+    std::vector<std::pair<std::string, std::size_t>> before;
+    for (const auto& entity : entities) before.emplace_back(entity, timeline_.confirmations(entity));
+    for (const auto& entity : entities)
+      if (const status done = order(entity); !done) return give_up(done.error());
+    growth renewed;
+    const auto now_renewed = [&] {
       return static_cast<std::size_t>(std::count_if(before.begin(), before.end(), [this](const auto& b) {
         return timeline_.confirmations(b.first) > b.second;
       }));
     };
-    if (!wait_for(
-            "the wake-up of " + std::to_string(before.size()) + " PNEs", base_timeout,
-            [&] { return now_woken() == before.size(); },
-            [&] { return counted("woken", now_woken(), before.size(), woken); }))
-      return false;
-    woken_ += before.size();
-    return true;
+    return wait_for(
+        what + " of " + std::to_string(before.size()) + " PNEs", base_timeout,
+        [&] { return now_renewed() == before.size(); },
+        [&] { return counted(counted_as, now_renewed(), before.size(), renewed); });
+  }
+
+  bool give_up(const error& why) {
+    failed_code_ = report(why);
+    return false;
   }
 
   /// So many PNEs must be updated: all of them would take as long as their timers.
@@ -353,7 +377,8 @@ void add_demo(CLI::App& app, int& code) {
       ->check(CLI::IsMember({"none", "process"}))
       ->capture_default_str();
   c->add_option("--rekey", o->rekey_seconds,
-                "Seconds between periodic updates; default: by the number of PNEs")
+                "Seconds between periodic updates; default: by the number of PNEs, of which more than 5,000 "
+                "do not wait for them: updates are ordered")
       ->check(CLI::Range(1, 86400));
   c->add_option("--keep", o->keep, "Keep all files in this folder, which must be new or empty");
   add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");

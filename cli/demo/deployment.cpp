@@ -14,6 +14,9 @@
 #include <fstream>
 #include <thread>
 
+#include "api/client.hpp"
+#include "api/routes.hpp"
+#include "base/ids.hpp"
 #include "base/log.hpp"
 #include "base/sockets.hpp"
 #include "cli/demo/timeline.hpp"
@@ -104,6 +107,13 @@ class processes final : public deployment {
       return fail(errc::state_conflict, done.error().detail);
     return {};
   }
+  status update_pne(const std::string& entity) override {
+    CPNS_TRY(auto role, api::client::connect(folder_ + "/state/gateway.sock"));
+    const auto target = "/v1/pnes/" + api::encode_percent(entity) + "/update";
+    if (const auto done = ask_role(role, api::verb::post, target); !done)
+      return fail(errc::state_conflict, done.error().detail);
+    return {};
+  }
   void stop() override {
     while (!children_.empty()) {
       children_.back().second.stop();
@@ -182,6 +192,10 @@ class one_process final : public deployment {
   }
   status command_pne(const std::string& what, const std::string& entity) override {
     return pne_->command(what, entity);
+  }
+  status update_pne(const std::string& entity) override {
+    CPNS_TRY(const auto id, entity_id::parse(entity));
+    return gateway_->role->command("update", id);
   }
   void stop() override {
     if (pne_) pne_->drain();

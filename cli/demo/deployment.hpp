@@ -68,6 +68,8 @@ class deployment {
   [[nodiscard]] virtual std::vector<role_usage> usage() const = 0;
   /// `what` is "sleep" or "wake".
   virtual status command_pne(const std::string& what, const std::string& entity) = 0;
+  /// The gateway delivers the next key now, as by `cpns pnes update`.
+  virtual status update_pne(const std::string& entity) = 0;
   /// Ends the roles in order.
   virtual void stop() = 0;
 };
@@ -80,9 +82,16 @@ std::unique_ptr<deployment> make_one_process(const demo_options& o, const std::s
 /// Periodic updates of all PNEs: half of the first keys that one machine delivers per second.
 inline constexpr std::uint32_t updates_per_second = 500;
 
+/// The longest interval of updates for which a demo waits.
+inline constexpr std::uint32_t awaited_rekey_max = 10;
+
 /// Seconds between two periodic updates: as the user chose, else by the number of PNEs.
 inline std::uint32_t rekey_of(const demo_options& o) {
   return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_per_second);
+}
+/// Whether the updates are ordered, because nobody wants to wait for the timers; not if the user chose the interval.
+inline bool orders_updates(const demo_options& o) {
+  return o.rekey_seconds == 0 && rekey_of(o) > awaited_rekey_max;
 }
 
 }  // namespace cpns::cli

@@ -252,5 +252,34 @@ TEST(pn_gw_strangers, only_devices_use_the_other_half_of_links_max) {
   for (const auto* h : served) EXPECT_NE(h->link, 0u) << h->address;
 }
 
+TEST(pn_gw_strangers, a_crowd_larger_than_its_places_is_served_in_turn) {
+  constexpr std::size_t places = 1200, pnes = 2000;
+  gateway_choices c;
+  c.links_max = 2 * places;
+  c.devices_max = 2 * pnes;
+  gateway_harness p{c};
+  std::vector<headset_end*> crowd;
+  for (std::size_t i = 1; i <= pnes; ++i) crowd.push_back(&p.pne(static_cast<int>(i)));
+  std::size_t dreqs = 0;
+  p.radio.loses = [&](air::way to, byte_view m) {
+    dreqs += to == air::way::to_pne && is_a<protocol::discovery_request>(m) ? 1 : 0;
+    return false;
+  };
+  const auto all_keyed = [&] {
+    bool all = true;
+    for (auto* h : crowd) {
+      if (h->key()) continue;
+      all = false;
+      if (h->link == 0) p.radio.link_up(*h);
+    }
+    return all;
+  };
+  EXPECT_TRUE(p.advance_until(all_keyed, seconds{10}));
+  // The server refuses a few requests, because it has too many; their devices are asked again.
+  EXPECT_LE(dreqs, pnes + pnes / 20) << "no link is dropped that was asked";
+  EXPECT_GE(p.radio.disconnected.size(), pnes - places) << "newcomers took the places of those that waited";
+  EXPECT_EQ(count_of(p.stats(), "links_unproven"), 0u);
+}
+
 }  // namespace
 }  // namespace cpns::gateway_actor_tests

@@ -89,6 +89,35 @@ TEST(loopback_time, repeats_losses_and_times_when_the_seed_is_the_same) {
   EXPECT_NE(first, heard(other, 200));
 }
 
+TEST(loopback_time, makes_a_link_again_that_the_gateway_closed_and_waits_longer_each_time) {
+  static auto& clock = *new simulated_clock;
+  diary gateway_hears{clock}, pne_hears{clock};
+  const params p{{"network", fresh_network()}, {"retry_ms", "1000"}};
+  const auto gateway = load_transport({"loopback", transport_role::central, p, {}, &clock}, gateway_hears);
+  const auto pne = load_transport({"loopback", transport_role::peripheral, p, {}, &clock}, pne_hears);
+  ASSERT_TRUE(gateway && pne);
+  EXPECT_TRUE((*gateway)->scan(true));
+  EXPECT_TRUE((*pne)->add_endpoint(1, "pne"));
+  EXPECT_TRUE(clock.run_for(1));
+  for (std::uint64_t longest = 1000; longest <= 64'000; longest *= 2) {
+    ASSERT_NE(gateway_hears.link, 0u) << longest;
+    (*gateway)->disconnect(gateway_hears.link);
+    EXPECT_TRUE(clock.run_for(longest / 2 - 1));
+    EXPECT_EQ(gateway_hears.link, 0u) << longest;
+    EXPECT_TRUE(clock.run_for(longest / 2 + 2));
+    EXPECT_NE(pne_hears.link, 0u) << longest;
+  }
+  (*gateway)->disconnect(gateway_hears.link);
+  (*pne)->remove_endpoint(1);
+  EXPECT_TRUE(clock.run_for(hour_ms));
+  EXPECT_EQ(gateway_hears.link, 0u) << "the PNE is gone";
+  EXPECT_TRUE((*pne)->add_endpoint(1, "pne"));
+  EXPECT_TRUE(clock.run_for(1));
+  EXPECT_NE(gateway_hears.link, 0u);
+  (*pne)->close();
+  (*gateway)->close();
+}
+
 TEST(loopback_time, drops_frames_in_flight_when_the_receiver_closes) {
   static auto& clock = *new simulated_clock;
   diary gateway_hears{clock}, pne_hears{clock};

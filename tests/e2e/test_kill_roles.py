@@ -27,6 +27,12 @@ class KillRoles(unittest.TestCase):
     def test_the_pnes_are_killed(self):
         self.some_rounds("pne")
 
+    def test_gateway_and_pnes_in_one_process_are_killed(self):
+        self.some_rounds("gateway", transport="loopback")
+
+    def test_all_roles_in_one_process_are_killed(self):
+        self.some_rounds("all", transport="loopback")
+
     def test_pnes_with_key_files_are_killed(self):
         self.some_rounds("pne", own_key_files=True)
 

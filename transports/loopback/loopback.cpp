@@ -21,6 +21,10 @@ constexpr std::array specs{
     sdk::number("reorder", "Frames that later ones overtake, per thousand.", "0", 0, 1000),
     sdk::number("delay_ms", "Milliseconds from sending a frame to its arrival.", "0", 0, 60'000),
     sdk::number("jitter_ms", "Maximum random addition to delay_ms, in milliseconds.", "0", 0, 60'000),
+    sdk::number("retry_ms",
+                "Milliseconds before a link that one side closed is made again; doubles each time, up to 64 "
+                "times this, with random jitter.",
+                "200", 10, 600'000),
     sdk::number("seed", "Seed of the random generator; the same seed repeats loss, delay and order.", "1", 0,
                 UINT64_MAX),
 };
@@ -88,6 +92,7 @@ std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, const sdk::paramet
   w.delay_ms = p.number("delay_ms");
   w.jitter_ms = p.number("jitter_ms");
   w.seed = p.number("seed");
+  w.retry_ms = p.number("retry_ms");
   const auto network = p.text("network");
   return std::make_unique<loopback_radio>(out, as, static_cast<std::uint32_t>(p.number("mtu")),
                                           static_cast<std::uint32_t>(p.number("max_links")),

@@ -1,5 +1,6 @@
 #include "transports/loopback/medium.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <utility>
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::size_t lane_frames_max =
     256;  // on the air per direction of a link; above it the sender must wait
+constexpr unsigned doublings_max = 6;
+constexpr std::chrono::seconds settled{5};  // a link that lived this long, with frames, resets the back-off
 
 }  // namespace
 
@@ -29,7 +32,7 @@ std::shared_ptr<medium> medium::join(const std::string& network, const weather& 
   return m;
 }
 
-medium::medium(const weather& w) : weather_(w), dice_(w.seed) {
+medium::medium(const weather& w) : weather_(w), dice_(w.seed), retry_dice_(w.seed) {
   thread_ = std::thread{[this] {
     std::unique_lock lock{guard_};
     while (!ending_) deliver(lock);
@@ -49,32 +52,50 @@ void medium::post(event e, std::uint64_t after_ms) {
   if (auto* const time = e.to->simulated(); time != nullptr && after_ms > 0)
     return time->after(after_ms, [this, e = std::move(e)] {
       std::lock_guard lock{guard_};
-      auto now_due = e;
-      now_due.at = clock::now();
-      queue(std::move(now_due));
+      queue(e, 0);
     });
-  e.at = clock::now() + std::chrono::milliseconds{after_ms};
-  queue(std::move(e));
+  queue(std::move(e), after_ms);
 }
 
-void medium::queue(event e) {
+void medium::queue(event e, std::uint64_t after_ms) {
+  e.at = clock::now() + std::chrono::milliseconds{after_ms};
   e.order = ++order_;
   if (e.to->simulated() != nullptr) e.held = sdk::hold_time(e.to->out());
-  events_.push(std::move(e));
+  if (after_ms == 0) {
+    ready_.push_back(std::move(e));
+  } else {
+    delayed_.push_back(std::move(e));
+    std::push_heap(delayed_.begin(), delayed_.end(), std::greater<>{});
+  }
   wake_.notify_one();
 }
 
-void medium::deliver(std::unique_lock<std::mutex>& lock) {
-  if (events_.empty()) {
-    wake_.wait(lock);
-    return;
+const medium::event* medium::next_event() const {
+  if (ready_.empty()) return delayed_.empty() ? nullptr : &delayed_.front();
+  return !delayed_.empty() && ready_.front() > delayed_.front() ? &delayed_.front() : &ready_.front();
+}
+
+medium::event medium::take_event() {
+  if (next_event() != (ready_.empty() ? nullptr : &ready_.front())) {
+    std::pop_heap(delayed_.begin(), delayed_.end(), std::greater<>{});
+    event e = std::move(delayed_.back());
+    delayed_.pop_back();
+    return e;
   }
-  if (const auto at = events_.top().at; at > clock::now()) {
+  event e = std::move(ready_.front());
+  ready_.pop_front();
+  return e;
+}
+
+void medium::deliver(std::unique_lock<std::mutex>& lock) {
+  const auto* const next = next_event();
+  if (next == nullptr) return wake_.wait(lock);
+  if (const auto at = next->at; at > clock::now()) {
     wake_.wait_until(lock, at);
     return;
   }
-  event e = events_.top();
-  events_.pop();
+  event e = take_event();
+  if (e.kind == what::relink) return relink(e.of);
   if (e.kind == what::frame) {
     landed(e.sender);
     // A frame in flight is lost if its link went down meanwhile.
@@ -91,6 +112,7 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
     out.frame(e.link, e.data);
     break;
   case what::writable: out.writable(e.link); break;
+  case what::relink: break;
   }
   lock.lock();
   delivering_to_ = nullptr;
@@ -112,11 +134,11 @@ void medium::connect(const contact& of) {
     return;
   }
   waiting_.erase(of);
-  linked_.insert(of);
   ++links_[of.central];
   ++links_[of.peripheral];
   const side c{of.central, ++next_link_[of.central], 0},
       p{of.peripheral, ++next_link_[of.peripheral], of.endpoint};
+  linked_[of] = {{c.who, c.link}, clock::now()};
   lanes_[{c.who, c.link}] = {of, p};
   lanes_[{p.who, p.link}] = {of, c};
   // Like a radio address, the peer's name stays the same while its process lives.
@@ -137,9 +159,28 @@ void medium::connect_waiting() {
 
 /// `endpoint`: only contacts of that endpoint; null: all.
 void medium::forget_waiting(const station* who, const std::uint64_t* endpoint) {
-  std::erase_if(waiting_, [&](const contact& c) {
+  const auto is_meant = [&](const contact& c) {
     return (c.central == who || c.peripheral == who) && (endpoint == nullptr || c.endpoint == *endpoint);
-  });
+  };
+  std::erase_if(waiting_, is_meant);
+  std::erase_if(failures_, [&](const auto& f) { return is_meant(f.first); });
+}
+
+/// As a radio that finds its peer again: exponential back-off with jitter. Simulated time has no clock here, so there the
+/// back-off is never reset.
+void medium::relink_later(const contact& c) {
+  auto& failures = failures_[c];
+  const auto& link = linked_.at(c);
+  if (c.peripheral->simulated() == nullptr && lanes_.at(link.central).used &&
+      clock::now() - link.since >= settled)
+    failures = 0;
+  const auto longest = weather_.retry_ms << std::min(failures++, doublings_max);
+  post({.kind = what::relink, .to = c.peripheral, .text = {}, .data = {}, .of = c},
+       longest / 2 + retry_dice_() % (longest / 2 + 1));
+}
+
+void medium::relink(const contact& c) {
+  if (centrals_.contains(c.central) && endpoints_.contains({c.peripheral, c.endpoint})) connect(c);
 }
 
 void medium::cut(const side& a, const side& b, const char* why) {
@@ -176,12 +217,12 @@ void medium::remove_endpoint(station& peripheral, std::uint64_t endpoint) {
   std::lock_guard lock{guard_};
   endpoints_.erase({&peripheral, endpoint});
   forget_waiting(&peripheral, &endpoint);
-  std::vector<std::pair<side, side>> gone;
-  for (const auto& [key, l] : lanes_) {
-    if (l.far.who == &peripheral && l.far.endpoint == endpoint)
-      gone.push_back({{key.first, key.second, 0}, l.far});
-  }
-  for (const auto& [near, far] : gone) cut(near, far, "the PNE was removed");
+  std::vector<side_key> gone;
+  for (const auto& [central, count] : links_)
+    if (const auto it = linked_.find({central, &peripheral, endpoint}); it != linked_.end())
+      gone.push_back(it->second.central);
+  for (const auto& near : gone)
+    cut({near.first, near.second, 0}, side{lanes_.at(near).far}, "the PNE was removed");
   connect_waiting();
 }
 
@@ -194,6 +235,7 @@ cpns_status medium::send(station& from, std::uint64_t link, std::span<const std:
     l.blocked = true;
     return CPNS_WOULD_BLOCK;
   }
+  l.used = true;
   ++from.sent_;
   if (happens(weather_.loss)) {
     ++from.lost_;
@@ -221,6 +263,7 @@ void medium::disconnect(station& who, std::uint64_t link) {
   const auto it = lanes_.find({&who, link});
   if (it == lanes_.end()) return;
   const side far = it->second.far;
+  relink_later(it->second.of);
   cut({&who, link, 0}, far, "disconnected");
   connect_waiting();
 }
@@ -238,10 +281,10 @@ void medium::leave(station& who) {
   links_.erase(&who);
   connect_waiting();
   // Drops events in flight to `who`, and waits for a call into it.
-  decltype(events_) kept;
-  for (; !events_.empty(); events_.pop())
-    if (events_.top().to != &who) kept.push(events_.top());
-  events_ = std::move(kept);
+  const auto is_to_it = [&who](const event& e) { return e.to == &who; };
+  std::erase_if(ready_, is_to_it);
+  std::erase_if(delayed_, is_to_it);
+  std::make_heap(delayed_.begin(), delayed_.end(), std::greater<>{});
   next_link_.erase(&who);
   idle_.wait(lock, [&] { return delivering_to_ != &who; });
 }

@@ -168,10 +168,12 @@ std::size_t connection::take_frames(std::span<const std::uint8_t> bytes) {
     if (bytes.size() - at - header < size) break;
     const auto body = bytes.subspan(at + header, size);
     at += header + size;
-    if (std::exchange(stranger_, false))
+    if (std::exchange(stranger_, false)) {
       base_.listener.hello_in(*this, body);
-    else
+    } else {
+      heard_ = true;
       base_.listener.frame_in(*this, body);
+    }
   }
   return at;
 }

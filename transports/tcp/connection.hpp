@@ -88,6 +88,8 @@ class connection : public std::enable_shared_from_this<connection> {
   /// 0 before start().
   [[nodiscard]] std::uint64_t link() const { return link_; }
   [[nodiscard]] std::uint64_t endpoint() const { return endpoint_; }
+  /// Whether a frame of the link arrived.
+  [[nodiscard]] bool heard() const { return heard_; }
 
  private:
   void failed(const boost::system::error_code& wrong);
@@ -108,6 +110,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<std::uint8_t> partial_;  ///< the begin of a frame whose rest has not arrived
   bool reading_ = false, closed_ = false;
   bool stranger_ = false;  ///< its hello has not arrived
+  bool heard_ = false;
 
   // Guarded by guard_, except out_, which only the instance's thread uses.
   bool writing_ = false, blocked_ = false;

@@ -13,7 +13,9 @@ constexpr std::size_t gateways_max = 8;
 constexpr std::size_t dials_max = 1024;
 constexpr unsigned doublings_max = 6;
 constexpr std::chrono::seconds silence{2};  // a beacon after a longer silence means that the gateway is back
-constexpr std::chrono::seconds settled{5};  // a link that lived this long resets the back-off
+// A link that lived this long resets the back-off, but not one on which the gateway said nothing: it had no turn for this
+// PNE, and many others wait, too.
+constexpr std::chrono::seconds settled{5};
 
 }  // namespace
 
@@ -167,7 +169,7 @@ void peripheral::gone(const connection& c) {
   const auto it = presences_.find(c.endpoint());
   if (it == presences_.end() || it->second.link.get() != &c) return;
   auto& p = it->second;
-  if (clock::now() - p.up_since >= settled) p.failures = 0;
+  if (c.heard() && clock::now() - p.up_since >= settled) p.failures = 0;
   p.link.reset();
   retry_later(it->first);
 }

@@ -26,14 +26,15 @@ class Events:
         self._changed = threading.Condition()
         self._all = []
 
-    def add(self, role: str, run: int, line: str):
+    def add(self, role: str, run: int, line: str, together=()):
+        """`together`: the roles that run in this process; a line of one of them is its own."""
         try:
             event = json.loads(line)
             if not isinstance(event, dict):
                 raise ValueError(line)
         except ValueError:
             event = {"event": "raw", "text": line}
-        self.put(role, run, event)
+        self.put(event["component"] if event.get("component") in together else role, run, event)
 
     def put(self, role: str, run: int, event: dict):
         event.update(role=role, run=run, seen=time.monotonic())

@@ -14,7 +14,7 @@ import threading
 
 from support import yaml
 from support.events import Events
-from support.process import Process, Role, cpns_binary
+from support.process import Process, Role, RolesTogether, cpns_binary
 
 PYTHON_PNE = pathlib.Path(__file__).resolve().parents[1] / "python_pne" / "pne.py"
 
@@ -141,6 +141,15 @@ class Home:
         """The server, gateway or pne of this home; the same object each time."""
         known = next((p for p in self.processes if p.name == name), None)
         return known or self._keep(Role(name, self.folder / f"{name}.yaml", self.events, self.folder))
+
+    def use_loopback(self):
+        """The radio of one process: gateway and PNEs must run in the same one, see together()."""
+        for role in (self.gateway, self.pne):
+            role["transports"][0] |= {"plugin": "loopback", "params": {"network": self.network}}
+
+    def together(self, name: str, *roles) -> RolesTogether:
+        """One process for these roles, in the order of their start."""
+        return self._keep(RolesTogether(name, roles, self.events, self.folder))
 
     def start(self, *names) -> list:
         return [self.role(n).start() for n in names or ("server", "gateway", "pne")]

@@ -19,12 +19,18 @@ def cpns_binary() -> str:
     return given or str(pathlib.Path(__file__).resolve().parents[3] / "build/release/bin/cpns")
 
 
+def roles_program() -> str:
+    given = os.environ.get("CPNS_E2E_ROLES")
+    return given or str(pathlib.Path(cpns_binary()).parents[1] / "tests/e2e_roles")
+
+
 def _die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
     """`args` can be started repeatedly; every start is a new run with a number."""
+    together = ()  # the roles that run in this process, if they are several
 
     def __init__(self, name: str, args: list, events: Events, folder: pathlib.Path, env=None):
         self.name, self.args, self.events, self.folder = name, [str(a) for a in args], events, folder
@@ -57,7 +63,7 @@ class Process:
         with stream, open(self.folder / f"{self.name}.{kind}", "ab", buffering=0) as file:
             for line in stream:
                 file.write(line)
-                self.events.add(self.name, run, line.decode("utf-8", "replace").rstrip("\n"))
+                self.events.add(self.name, run, line.decode("utf-8", "replace").rstrip("\n"), self.together)
         with guard:
             left[0] -= 1
             last = left[0] == 0
@@ -116,3 +122,21 @@ class Role(Process):
         self.signal(signal.SIGHUP)
         return self.events.wait(lambda e: e["event"] in ("reloaded", "reload-refused"), role=self.name, since=since,
                                 timeout=timeout)[0]
+
+
+class RolesTogether(Process):
+    """Several roles in one process, by e2e_roles. Its events are those of the roles; what belongs to none of them has `name`."""
+
+    def __init__(self, name: str, roles: tuple, events: Events, folder: pathlib.Path):
+        super().__init__(name, [roles_program(), *(folder / f"{role}.yaml" for role in roles)], events, folder)
+        self.together = tuple(roles)
+
+    def start(self, timeout=20.0):
+        """Returns when each role has logged that it is ready."""
+        self.spawn()
+        for role in self.together:
+            signs = ((role, "ready"), (self.name, "process-ended"))
+            self.events.wait(lambda e, signs=signs: (e["role"], e["event"]) in signs, run=self.run, since=self.since, timeout=timeout)
+            if not self.running():
+                raise AssertionError(f"{self.name} ended before it was ready\n{self.events.tail()}")
+        return self

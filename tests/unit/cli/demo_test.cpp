@@ -30,5 +30,15 @@ TEST(demo, keeps_the_interval_of_the_user_for_any_number) {
   EXPECT_EQ(rekey_with(1, 3600), 3600u);
 }
 
+TEST(demo, orders_updates_only_where_the_timers_are_long_and_the_user_chose_none) {
+  demo_options o;
+  o.pnes = 5'000;
+  EXPECT_FALSE(orders_updates(o));
+  o.pnes = 100'000;
+  EXPECT_TRUE(orders_updates(o));
+  o.rekey_seconds = 60;
+  EXPECT_FALSE(orders_updates(o));
+}
+
 }  // namespace
 }  // namespace cpns::cli
