@@ -13,6 +13,7 @@ namespace {
 
 const EVP_MAC* fetched_hmac() {
   static const mac_ptr m{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
+  if (!m) out_of_crypto("HMAC is unavailable");
   return m.get();
 }
 

@@ -21,6 +21,7 @@ void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
   if (s.uncertain) s.known = false;
+  if (!s.known) s.machine.reset();  // it may have the keys of another entity
   s.rows = nullptr;
   s.own_rows.reset();  // they hold keys
   if (s.role->jobs_done.put({std::exchange(s.current, nullptr), s.uncertain}))

@@ -1,6 +1,12 @@
 #pragma once
 // assignment/<entity>: the actor of one assignment_machine and its row in the store.
 
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "base/log.hpp"
 #include "server/context.hpp"
 

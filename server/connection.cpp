@@ -89,8 +89,8 @@ bool connection::await(const crypto::tls_channel::outcome& o, void (connection::
 
 void connection::shake_hands() {
   if (over_) return;
+  // The credit is for gateways. Strangers would use it up with parts of a handshake, of which memory_cost::connection has the room.
   const auto o = tls_.handshake();
-  account();
   if (await(o, &connection::shake_hands)) return;
   // A health check that only opens the port is not a gateway and not a fault. The listener counts such connections.
   if (!heard()) return finish({}, {});

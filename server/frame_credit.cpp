@@ -22,12 +22,13 @@ void frame_credit::change(std::size_t before, std::size_t after) {
 bool frame_credit::may_read(turn_fn later) {
   if (waits_ == 0 && used_ < most_) return true;
   std::lock_guard lock{guard_};
+  waiting_.push_back(std::move(later));
   ++waits_;
-  if (waiting_.empty() && used_ < most_) {
+  if (waiting_.size() == 1 && used_ < most_) {
+    waiting_.pop_back();
     --waits_;
     return true;
   }
-  waiting_.push_back(std::move(later));
   ++pauses_;
   return false;
 }

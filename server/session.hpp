@@ -3,8 +3,11 @@
 // once.
 
 #include <deque>
+#include <functional>
+#include <memory>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 #include "server/answer_port.hpp"
 #include "server/context.hpp"

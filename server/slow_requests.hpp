@@ -17,8 +17,13 @@ namespace cpns::server {
 /// Not thread-safe: of one session.
 class slow_requests {
  public:
-  /// `arrived` never falls from call to call; with the id it names the request, because a gateway may repeat an id.
-  void begin(const request_id& id, steady::time_point arrived) { in_work_.push_back({arrived, id}); }
+  /// `arrived` with the id names the request, because a gateway may repeat an id. One that had to wait may begin after one that
+  /// arrived later.
+  void begin(const request_id& id, steady::time_point arrived) {
+    const auto later = std::upper_bound(in_work_.begin(), in_work_.end(), arrived,
+                                        [](steady::time_point t, const entry& e) { return t < e.arrived; });
+    in_work_.insert(later, {arrived, id});
+  }
   /// The outcome is here. False: the request was taken by overdue().
   bool end(const request_id& id, steady::time_point arrived) {
     const auto at = find(id, arrived);
@@ -49,7 +54,7 @@ class slow_requests {
     return std::find_if(in_work_.begin(), in_work_.end(),
                         [&](const entry& e) { return e.arrived == arrived && e.id == id; });
   }
-  std::deque<entry> in_work_;
+  std::deque<entry> in_work_;  ///< in the order in which they arrived
 };
 
 }  // namespace cpns::server

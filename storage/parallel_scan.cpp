@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <system_error>
 #include <vector>
 
 #include "storage/sealed_keys.hpp"
@@ -21,7 +22,7 @@ status sealed_store::scan_with(std::size_t threads, table t, const shared_row_vi
                                const damage_visitor& damaged) const {
   std::atomic<unsigned> next{0};
   std::atomic<bool> failed{false};
-  const auto work = [&]() -> status {
+  const auto parts = [&]() -> status {
     const auto by = keys_->take_sealer();
     while (!failed) {
       const auto part = next++;
@@ -33,14 +34,27 @@ status sealed_store::scan_with(std::size_t threads, table t, const shared_row_vi
         if (!shown) damaged(shown.error());
         return !failed;
       });
-      if (done) continue;
-      failed = true;
-      return done;
+      if (!done) return done;
     }
     return {};
   };
+  // An error of one thread ends the others.
+  const auto work = [&]() -> status {
+    try {
+      auto done = parts();
+      if (!done) failed = true;
+      return done;
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+  };
   std::vector<std::future<status>> others;
-  for (std::size_t i = 1; i < threads; ++i) others.push_back(std::async(std::launch::async, work));
+  try {
+    for (std::size_t i = 1; i < threads; ++i) others.push_back(std::async(std::launch::async, work));
+  } catch (const std::system_error&) {
+    // The system has no more threads: those that run do all of it.
+  }
   auto out = work();
   for (auto& other : others)
     if (auto outcome = other.get(); out && !outcome) out = std::move(outcome);

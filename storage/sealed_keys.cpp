@@ -77,8 +77,9 @@ void sealed_store::sealer::rest() noexcept {
 const byte_array<32>& sealed_store::sealer::stored_group_of(byte_view encoded) {
   auto& known = groups_[std::hash<std::string_view>{}(as_text(encoded)) % groups_kept];
   if (!equal(known.group, encoded)) {
-    known.group.assign(encoded.begin(), encoded.end());
+    known.group.clear();  // either call below may run out of memory
     indexes_.tag(message_.clear().array(2).raw(encoded).view(), known.stored);
+    known.group.assign(encoded.begin(), encoded.end());
   }
   return known.stored;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/cbor.hpp"
@@ -46,7 +47,7 @@ class sealed_store::sealer {
   /// Calls `visit` with the name and the value, which are valid during the call only, unless the row is erased. As open_value.
   [[nodiscard]] status show_value(table t, byte_view stored, std::uint64_t version, byte_view value,
                                   const shared_row_visitor& visit);
-  /// Between two calls of the store: nothing stays but what the store keeps anyway.
+  /// Between two calls of the store: the keys and the names of some groups stay, and nothing of a row.
   void rest() noexcept;
 
  private:

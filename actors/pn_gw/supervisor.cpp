@@ -24,6 +24,9 @@ supervisor_state::supervisor_state(supervisor_actor::pointer self, supervisor_pa
 void supervisor_state::set_deadline(const sup_deadline& m) {
   if (devices_.find(m.device) == devices_.end()) return;
   deadlines_.set(m.device, m.at);
+  // It waits for a server that refused it or cannot read its row; the next one needs no less time for that.
+  if (m.at != time_never && m.at > clock() + going_on_waits && going_on_.erase(m.device) > 0)
+    go_on_with_unfinished();
   arm();
 }
 
@@ -213,13 +216,13 @@ void supervisor_state::died(const caf::down_msg& m) {
   close_links(number);
   remove(at);
   parts_.tally->erase(entity);
+  go_on_with_unfinished();
   if (deaths_lately_.again(entity, clock())) return;
   auto record = parts_.store->load(entity_id::parse(entity).value());
   if (!record || !*record) return;
   parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
   const auto id = (*record)->entity;
   if (owes_server(**record)) spawn(id, std::move(**record));
-  go_on_with_unfinished();
 }
 
 void supervisor_state::arm() {

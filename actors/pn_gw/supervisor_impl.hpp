@@ -147,9 +147,11 @@ class supervisor_state {
   rest_queue may_rest_;
   /// After a restart, those that owe the server something: after an upgrade this can be each PNE, so few have an actor at a time.
   static constexpr std::size_t going_on_max = 1024;
-  std::deque<entity_id> unfinished_;            ///< without an actor yet
+  static constexpr seconds going_on_waits{
+      60};                            ///< a device that waits for longer gives its place to another one
+  std::deque<entity_id> unfinished_;  ///< without an actor yet
   std::unordered_set<std::uint64_t> going_on_;  ///< without a link; they leave memory as soon as they may
-  seldom no_room_;
+  seldom no_room_, cannot_go_on_;
   std::map<protocol::gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;
   std::uint64_t next_number_ = 0;

@@ -1,5 +1,6 @@
 // Devices that wait for nothing but their next update have no actor: it ends, and is made again from the stored record
 // and the device's gw_resting when a message, the deadline or a person needs it.
+#include "actors/pn_gw/device_records.hpp"
 #include "actors/pn_gw/supervisor_impl.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "base/log.hpp"
@@ -95,6 +96,7 @@ void supervisor_state::unreadable(const sup_unreadable& m) {
   const auto entity = it->second.entity;
   close_links(m.device);
   remove(it);
+  go_on_with_unfinished();
   if (m.for_now)
     parts_.tally->out_of_memory(entity);
   else
@@ -133,15 +135,26 @@ void supervisor_state::load_unfinished() {
 void supervisor_state::go_on_with_unfinished() {
   if (stopping_ || unfinished_.empty()) return;
   while (!unfinished_.empty() && going_on_.size() < going_on_max && make_room()) {
-    const auto entity = std::move(unfinished_.front());
+    auto entity = std::move(unfinished_.front());
     unfinished_.pop_front();
     if (by_entity_.contains(entity.text())) continue;
     auto record = parts_.store->load(entity);
+    if (!record && may_be_read_later(record.error())) {
+      // The next event of a radio or an actor tries again.
+      if (cannot_go_on_.due(clock(), record.error().message()))
+        log::error(gateway_component, "store-unreadable", record.error().message(),
+                   {{"entity", entity.text()}});
+      unfinished_.push_back(std::move(entity));
+      return;
+    }
     if (!record)
       log::error(gateway_component, "record-unreadable", record.error().message(),
                  {{"entity", entity.text()}});
     if (!record || !*record || !owes_server(**record)) continue;
-    going_on_.insert(spawn(entity, std::move(**record)));
+    // A request that is not a refill goes on when the PNE comes, which may be never.
+    const bool waits_for_pne = (*record)->request && !(*record)->request_is_refill;
+    const auto device = spawn(entity, std::move(**record));
+    if (!waits_for_pne) going_on_.insert(device);
   }
   if (unfinished_.empty())
     log::info(gateway_component, "store-gone-through",

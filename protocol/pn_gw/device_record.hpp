@@ -1,6 +1,7 @@
 #pragma once
 // One device's record in the PN GW's secure store (step 8). Secret; leaves memory only sealed.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

@@ -54,9 +54,10 @@ class output_queue {
     taken_ = 0;
   }
   void drop_persist() {
+    all_.erase(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(taken_));
+    taken_ = 0;
     std::erase_if(all_,
                   [](const assignment_output& o) { return std::holds_alternative<assignment_persist>(o); });
-    if (empty()) clear();
   }
 
  private:

@@ -13,6 +13,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/server/records.hpp"

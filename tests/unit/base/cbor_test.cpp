@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <new>
+
 namespace cpns::cbor {
 namespace {
 
@@ -50,7 +54,13 @@ TEST(cbor_writer, writes_the_same_however_much_it_reserved_and_wherever_it_was_m
       const auto write = [n](writer w) {
         writer moved{std::move(w)};
         moved.uint(7).bstr(bytes(n, 0xab)).uint(8);
-        writer again{std::move(moved)};
+        alignas(writer) std::array<std::uint8_t, 2 * sizeof(writer) + alignof(writer)> place;
+        place.fill(0x5a);
+        auto& between = *new (place.data() + alignof(writer)) writer{std::move(moved)};
+        writer again{std::move(between)};
+        between.~writer();
+        EXPECT_TRUE(std::all_of(place.begin() + alignof(writer) + sizeof(writer), place.end(),
+                                [](std::uint8_t b) { return b == 0x5a; }));
         EXPECT_EQ(moved.view().size(), 0u);  // NOLINT(bugprone-use-after-move): it says what is left
         const auto seen = to_bytes(again.view());
         EXPECT_EQ(again.take(), seen);

@@ -144,6 +144,27 @@ TEST(link_refusal, refuses_a_peer_that_does_not_speak_tls) {
   EXPECT_TRUE(p.log.says("does not speak TLS"));
 }
 
+TEST(link_refusal, strangers_take_no_credit_of_gateways_with_parts_of_a_handshake) {
+  link_limits limits;
+  limits.handshake_timeout = milliseconds{500};
+  limits.credit = std::make_shared<server::frame_credit>(200'000);
+  harness p{limits};
+  bytes part(16'600, 0);  // of a record of 16,640 bytes
+  const bytes head{0x16, 0x03, 0x03, 0x41, 0x00};
+  std::copy(head.begin(), head.end(), part.begin());
+  std::vector<std::unique_ptr<plain>> strangers;
+  for (int i = 0; i < 20; ++i) {
+    strangers.push_back(std::make_unique<plain>(p.at->port()));
+    boost::asio::write(strangers.back()->s, boost::asio::buffer(part));
+  }
+  std::size_t most = 0;
+  while (!p.log.says("gateway-refused")) {
+    most = std::max(most, limits.credit->used());
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(most, 0u);
+}
+
 TEST(link_refusal, refuses_a_handshake_that_takes_too_long) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
