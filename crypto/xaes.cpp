@@ -1,6 +1,7 @@
 #include "crypto/xaes.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "crypto/gcm.hpp"
 #include "crypto/openssl_handles.hpp"

@@ -1,6 +1,8 @@
 #include "storage/sealed_keys.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string_view>
 
 #include "crypto/suite.hpp"
 
