@@ -115,7 +115,7 @@ tl::unexpected<error> reader::wrong(errc code, std::string_view at, std::string_
 namespace {
 
 /// The value of a head of at most two bytes, as most have, if it is of this major type and has its shortest form. Moves `pos`
-/// behind it then; otherwise the full check says what is wrong.
+/// behind it then; otherwise the full check makes the error.
 bool quick_head(byte_view in, std::size_t& pos, std::uint8_t major, std::uint64_t& value) {
   if (pos >= in.size() || in[pos] >> 5 != major) return false;
   const std::uint8_t info = in[pos] & 0x1f;
