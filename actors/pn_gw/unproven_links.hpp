@@ -80,7 +80,9 @@ class unproven_links {
   void take_out(const entry& e);
   void end_turns(time_point now);
   void end_turns(turns& of, place at, time_point begun_before);
-  [[nodiscard]] std::vector<protocol::gw_link>& list_of(place p) { return lists_[static_cast<std::size_t>(p)]; }
+  [[nodiscard]] std::vector<protocol::gw_link>& list_of(place p) {
+    return lists_[static_cast<std::size_t>(p)];
+  }
   [[nodiscard]] std::size_t with_turn() const { return lists_[2].size() + lists_[3].size(); }
   [[nodiscard]] milliseconds silence() const;
 
