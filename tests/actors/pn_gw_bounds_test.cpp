@@ -4,6 +4,11 @@
 namespace cpns::gateway_actor_tests {
 namespace {
 
+std::size_t messages_dropped(gateway_harness& p) {
+  const auto stats = p.stats();
+  return std::stoul(stats.substr(stats.find("\"messages_dropped\":") + 19));
+}
+
 TEST(pn_gw_bounds, evicts_a_keyed_device_that_is_away_and_keeps_its_record) {
   gateway_choices c;
   c.devices_max = 2;
@@ -59,11 +64,29 @@ TEST(pn_gw_bounds, drops_and_counts_a_flood_on_one_link_and_serves_its_device) {
   auto& h = p.keyed_pne(1);
   for (int i = 0; i < 10'000; ++i) p.radio.inbox->message(h.link, bytes(1024, 7));
   p.settle();
-  const auto stats = p.stats();
-  const auto dropped = std::stoul(stats.substr(stats.find("\"messages_dropped\":") + 19));
-  EXPECT_GE(dropped, 10'000u - actors::link_messages_max) << stats;
+  EXPECT_GE(messages_dropped(p), 10'000u - actors::link_messages_max) << p.stats();
   p.advance(seconds{61});
   EXPECT_EQ(h.key(), (epoch{1, 1}));
+}
+
+TEST(pn_gw_bounds, all_links_share_a_credit_for_messages_that_wait_and_it_comes_back) {
+  constexpr std::size_t size = 1024, fit = 5;
+  gateway_choices c;
+  c.rekey = seconds{60};
+  c.mailboxes = fit * (size + actors::message_credit::message_extra);
+  gateway_harness p{c};
+  auto& first = p.keyed_pne(1);
+  auto& second = p.keyed_pne(2);
+  for (int round = 1; round <= 3; ++round) {
+    const auto before = messages_dropped(p);
+    for (const auto* h : {&first, &second})
+      for (int i = 0; i < 10; ++i) p.radio.inbox->message(h->link, bytes(size, 7));
+    p.settle();
+    EXPECT_EQ(messages_dropped(p) - before, 20 - fit) << "round " << round;
+  }
+  p.advance(seconds{61});
+  EXPECT_EQ(first.key(), (epoch{1, 1}));
+  EXPECT_EQ(second.key(), (epoch{1, 1}));
 }
 
 TEST(pn_gw_bounds, says_seldom_that_messages_were_dropped) {

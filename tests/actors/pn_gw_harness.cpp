@@ -65,6 +65,7 @@ void gateway_harness::start() {
   rules->links_max = choices.links_max;
   actors::supervisor_parts s;
   s.rules = std::move(rules);
+  s.mailboxes = choices.mailboxes;
   s.radios.push_back({"air", radio.inbox, &radio});
   s.store = &keys;
   s.history = history = std::make_shared<actors::pne_history>();

@@ -23,6 +23,7 @@ struct gateway_choices {
   std::optional<seconds> rekey;
   std::uint32_t devices_max = 1000, links_max = 1000;
   std::size_t requests_max = 128;
+  std::size_t mailboxes = actors::message_credit::most_default;  ///< bytes
   milliseconds answer_timeout = protocol::answer_timeout_default;
   bool enrolled = true;
   std::string password = "correct horse";  ///< the one that the server stores, if not enrolled
