@@ -1,10 +1,14 @@
 #pragma once
 // The log line of an event of a device's machine.
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/strangers.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
 
 namespace cpns::actors {
 
