@@ -82,7 +82,7 @@ void supervisor_state::begin_turns() {
 }
 
 void supervisor_state::link_proven(const sup_link_proven& m) {
-  unproven_.remove(m.link);
+  unproven_.proven(clock(), m.link);
   arm();
 }
 

@@ -5,8 +5,11 @@
 namespace cpns::actors {
 namespace {
 
-constexpr int patience = 4;  // a link is silent after so many times the usual time of an answer
-constexpr int weight = 8;    // of the former answers in that average
+constexpr int patience = 4;  // a turn ends after so many times the usual time of an answer, or of a proof
+constexpr int weight = 8;    // of the former times in an average
+
+void average(milliseconds& usual, milliseconds took) { usual += (took - usual) / weight; }
+milliseconds between(time_point a, time_point b) { return std::chrono::duration_cast<milliseconds>(b - a); }
 
 }  // namespace
 
@@ -15,6 +18,15 @@ using protocol::gw_link;
 void unproven_links::add(gw_link link) {
   const auto [it, fresh] = all_.try_emplace(link);
   if (fresh) put(link, it->second, place::waiting);
+}
+
+void unproven_links::proven(time_point now, gw_link link) {
+  const auto it = all_.find(link);
+  if (it == all_.end()) return;
+  // Also if its turn was over: a slow server makes the later turns longer.
+  if (it->second.exchange)
+    average(usual_judged_, std::min<milliseconds>(between(it->second.since, now), judged_within));
+  remove(link);
 }
 
 void unproven_links::remove(gw_link link) {
@@ -40,19 +52,22 @@ std::optional<gw_link> unproven_links::next(time_point now, entropy& random) {
 
 void unproven_links::answered(time_point now, gw_link link) {
   const auto it = all_.find(link);
-  if (it == all_.end() || it->second.at == place::waiting || it->second.at == place::judged) return;
+  if (it == all_.end() || it->second.at == place::waiting || it->second.has_answered) return;
   auto& e = it->second;
-  const auto took = std::chrono::duration_cast<milliseconds>(now - e.since);
-  usual_ += (took - usual_) / weight;
+  average(usual_, between(e.since, now));
+  e.since = now;
+  e.has_answered = e.exchange = true;
+  if (e.at == place::spare && with_turn() >= most_) return;  // its turn is over, and others have theirs
   take_out(e);
   put(link, e, place::judged);
-  e.since = now;
   judged_.emplace_back(now, link);
 }
 
 void unproven_links::judged(gw_link link) {
   const auto it = all_.find(link);
-  if (it == all_.end() || it->second.at != place::judged) return;
+  if (it == all_.end()) return;
+  it->second.exchange = false;
+  if (it->second.at != place::judged) return;
   take_out(it->second);
   put(link, it->second, place::spare);
 }
@@ -73,12 +88,16 @@ time_point unproven_links::next_turn() const {
   if (waiting() == 0) return time_never;
   auto at = time_never;
   if (!asked_.empty()) at = std::min(at, asked_.front().first + silence());
-  if (!judged_.empty()) at = std::min(at, judged_.front().first + judged_within);
+  if (!judged_.empty()) at = std::min(at, judged_.front().first + judged_for());
   return at;
 }
 
 milliseconds unproven_links::silence() const {
   return std::min(std::max(patience * usual_, silence_min), std::max(answer_timeout_, silence_min));
+}
+
+milliseconds unproven_links::judged_for() const {
+  return std::clamp<milliseconds>(patience * usual_judged_, judged_min, judged_within);
 }
 
 void unproven_links::put(gw_link link, entry& e, place to) {
@@ -100,7 +119,7 @@ void unproven_links::take_out(const entry& e) {
 
 void unproven_links::end_turns(time_point now) {
   end_turns(asked_, place::asked, now - silence());
-  end_turns(judged_, place::judged, now - judged_within);
+  end_turns(judged_, place::judged, now - judged_for());
 }
 
 void unproven_links::end_turns(turns& of, place at, time_point begun_before) {

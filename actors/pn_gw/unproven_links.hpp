@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -17,6 +18,7 @@
 
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
+#include "protocol/constants.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 
 namespace cpns::actors {
@@ -36,7 +38,9 @@ class unproven_links {
   /// A silent link has its turn for at least this long; for longer while honest answers take longer, up to the answer
   /// timeout of a DREQ.
   static constexpr milliseconds silence_min{250};
-  /// An answer is judged within this time, or its turn is over.
+  /// After its answer a link has its turn for at least this long; for longer while honest links take longer to be proven,
+  /// up to `judged_within`.
+  static constexpr seconds judged_min{1};
   static constexpr seconds judged_within{10};
 
   /// `most`: turns at the same time.
@@ -46,7 +50,9 @@ class unproven_links {
 
   /// A new link waits for its turn.
   void add(protocol::gw_link link);
-  /// It is proven, or gone.
+  /// A tag received over it verified.
+  void proven(time_point now, protocol::gw_link link);
+  /// It is gone.
   void remove(protocol::gw_link link);
   /// The link to ask now, drawn from those that wait; nullopt if none waits, or too many have their turn.
   std::optional<protocol::gw_link> next(time_point now, entropy& random);
@@ -68,6 +74,8 @@ class unproven_links {
     place at = place::waiting;
     std::size_t index = 0;  ///< in its list
     time_point since{};     ///< asked, or answered
+    bool has_answered = false;
+    bool exchange = false;  ///< the one that its answer began is under way
   };
   struct hash {
     std::size_t operator()(const protocol::gw_link& l) const {
@@ -85,10 +93,12 @@ class unproven_links {
   }
   [[nodiscard]] std::size_t with_turn() const { return lists_[2].size() + lists_[3].size(); }
   [[nodiscard]] milliseconds silence() const;
+  [[nodiscard]] milliseconds judged_for() const;
 
   const std::size_t most_;
-  milliseconds answer_timeout_{2000};
-  milliseconds usual_{0};  ///< a moving average of the time from a DREQ to its answer
+  milliseconds answer_timeout_ = protocol::answer_timeout_default;
+  milliseconds usual_{0};         ///< a moving average of the time from a DREQ to its answer
+  milliseconds usual_judged_{0};  ///< a moving average of the time from an answer to the proof
   std::unordered_map<protocol::gw_link, entry, hash> all_;
   std::vector<protocol::gw_link> lists_[4];  ///< by place
   turns asked_, judged_;

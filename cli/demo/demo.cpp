@@ -376,9 +376,10 @@ void add_demo(CLI::App& app, int& code) {
        "with loopback)")
       ->check(CLI::IsMember({"none", "process"}))
       ->capture_default_str();
-  c->add_option("--rekey", o->rekey_seconds,
-                "Seconds between periodic updates; default: by the number of PNEs, of which more than 5,000 "
-                "do not wait for them: updates are ordered")
+  c->add_option(
+       "--rekey", o->rekey_seconds,
+       "Seconds between periodic updates; default: by the number of PNEs. From 5,500 PNEs on the demo "
+       "orders updates instead of waiting for them")
       ->check(CLI::Range(1, 86400));
   c->add_option("--keep", o->keep, "Keep all files in this folder, which must be new or empty");
   add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");

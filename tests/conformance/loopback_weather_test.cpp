@@ -91,6 +91,39 @@ TEST(weather, delivers_all_reordered_frames) {
   EXPECT_FALSE(std::is_sorted(got.begin(), got.end()));
 }
 
+TEST(weather, forgets_the_frames_of_a_station_that_closes_and_carries_on_for_the_others) {
+  const params slow{{"delay_ms", "100"}, {"jitter_ms", "50"}, {"reorder", "300"}};
+  const auto where = meeting_of("loopback", slow);
+  listener gateway_hears, stays_hears;
+  const auto gateway = open("loopback", transport_role::central, where.central, gateway_hears);
+  const auto stays = open("loopback", transport_role::peripheral, where.peripheral, stays_hears);
+  ASSERT_TRUE(gateway && stays);
+  ASSERT_TRUE(gateway->scan(true));
+  ASSERT_TRUE(stays->add_endpoint(1, "1"));
+  ASSERT_TRUE(gateway_hears.wait_for_links(1));
+  for (std::uint32_t round = 0; round < 5; ++round) {
+    {
+      listener leaves_hears;
+      const auto leaves = open("loopback", transport_role::peripheral, where.peripheral, leaves_hears);
+      ASSERT_TRUE(leaves && leaves->add_endpoint(2, "2"));
+      const auto link = leaves_hears.link_of(2);
+      ASSERT_TRUE(link && gateway_hears.wait_for_links(2));
+      for (std::uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(leaves->send(*link, numbered(i, 10)));
+      leaves->close();
+    }
+    ASSERT_TRUE(gateway_hears.wait_for_links(1));
+    for (std::uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(stays->send(*stays_hears.link_of(1), numbered(i, 10)));
+    EXPECT_TRUE(gateway_hears.wait([&](const auto& links) {
+      return std::any_of(links.begin(), links.end(), [&](const auto& l) {
+        return l.second.up && l.second.messages.size() == 20 * (round + 1);
+      });
+    }));
+  }
+  stays->close();
+  gateway->close();
+  EXPECT_EQ(gateway_hears.broken(), "");
+}
+
 TEST(weather, delays_frames) {
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(heard({{"delay_ms", "150"}}, 10, count).size(), count);

@@ -136,8 +136,7 @@ void medium::connect(const contact& of) {
   waiting_.erase(of);
   ++links_[of.central];
   ++links_[of.peripheral];
-  const side c{of.central, ++next_link_[of.central], 0},
-      p{of.peripheral, ++next_link_[of.peripheral], of.endpoint};
+  const side c{of.central, ++last_link_, 0}, p{of.peripheral, ++last_link_, of.endpoint};
   linked_[of] = {{c.who, c.link}, clock::now()};
   lanes_[{c.who, c.link}] = {of, p};
   lanes_[{p.who, p.link}] = {of, c};
@@ -280,12 +279,11 @@ void medium::leave(station& who) {
   for (const auto& [near, far] : gone) cut(near, far, "the other side closed");
   links_.erase(&who);
   connect_waiting();
-  // Drops events in flight to `who`, and waits for a call into it.
-  const auto is_to_it = [&who](const event& e) { return e.to == &who; };
-  std::erase_if(ready_, is_to_it);
-  std::erase_if(delayed_, is_to_it);
+  // Drops events in flight to and from `who`, and waits for a call into it.
+  const auto is_of_it = [&who](const event& e) { return e.to == &who || e.sender.first == &who; };
+  std::erase_if(ready_, is_of_it);
+  std::erase_if(delayed_, is_of_it);
   std::make_heap(delayed_.begin(), delayed_.end(), std::greater<>{});
-  next_link_.erase(&who);
   idle_.wait(lock, [&] { return delivering_to_ != &who; });
 }
 

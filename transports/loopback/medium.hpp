@@ -74,7 +74,8 @@ class medium {
   using side_key = std::pair<station*, std::uint64_t>;  // station, link
   struct side_hash {
     std::size_t operator()(const side_key& k) const {
-      return std::hash<std::uint64_t>{}(k.second * 31 + k.first->number);
+      // The station may have left.
+      return std::hash<const void*>{}(k.first) * 31 + std::hash<std::uint64_t>{}(k.second);
     }
   };
   enum class what : std::uint8_t { up, down, frame, writable, relink };
@@ -142,9 +143,9 @@ class medium {
   std::map<contact, unsigned> failures_;  ///< links in a row that a side closed soon
   std::set<contact> waiting_;
   std::map<station*, std::size_t> links_;  ///< number of links per station
-  std::map<station*, std::uint64_t> next_link_;
-  std::deque<event> ready_;     ///< due when they were made, in order
-  std::vector<event> delayed_;  ///< a heap, the earliest one first
+  std::uint64_t last_link_ = 0;  ///< never reused, also if a station has the address of one that left
+  std::deque<event> ready_;      ///< due when they were made, in order
+  std::vector<event> delayed_;   ///< a heap, the earliest one first
   std::uint64_t order_ = 0;
   station* delivering_to_ = nullptr;
   bool ending_ = false;

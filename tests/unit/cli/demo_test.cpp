@@ -32,8 +32,10 @@ TEST(demo, keeps_the_interval_of_the_user_for_any_number) {
 
 TEST(demo, orders_updates_only_where_the_timers_are_long_and_the_user_chose_none) {
   demo_options o;
-  o.pnes = 5'000;
+  o.pnes = 5'499;
   EXPECT_FALSE(orders_updates(o));
+  o.pnes = 5'500;
+  EXPECT_TRUE(orders_updates(o));
   o.pnes = 100'000;
   EXPECT_TRUE(orders_updates(o));
   o.rekey_seconds = 60;
