@@ -24,9 +24,11 @@ bool is_utf8(byte_view b) {
 }  // namespace
 
 writer::writer(writer&& other) noexcept
-    : heap_(std::move(other.heap_)), room_(other.room_), size_(other.size_) {
-  if (heap_.empty()) std::copy_n(other.inline_.begin(), size_, inline_.begin());
-  other.wipe_all();
+    : heap_(std::move(other.heap_)), room_(std::exchange(other.room_, inline_room)),
+      size_(std::exchange(other.size_, 0)) {
+  if (!heap_.empty()) return;
+  std::copy_n(other.inline_.begin(), size_, inline_.begin());
+  wipe(other.inline_.data(), size_);
 }
 
 writer& writer::clear() {
