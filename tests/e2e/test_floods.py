@@ -1,4 +1,4 @@
-"""Some seconds of the worst floods (floods.py has all of them, as root and for longer): memory, answers, log lines, and a key afterwards."""
+"""Some seconds of the worst floods (floods.py has all of them, for longer and as root): memory, answers, log lines, a key afterwards."""
 
 import pathlib
 import subprocess
