@@ -115,6 +115,13 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
       for (const auto& line : fresh.error().lines()) log::error(role, "reload-refused", line);
       return;
     }
+    std::vector<std::string> ignored;
+    for (const auto& d : config::differences(*config, *fresh))
+      if (!d.reloadable) ignored.push_back(d.key);
+    if (const auto fits = config::keep_memory(*fresh, *config); !fits) {
+      for (const auto& line : fits.error().lines()) log::error(role, "reload-refused", line);
+      return;
+    }
     changed_settings changed{{}, config::effective(latest), config::effective(*fresh)};
     for (const auto& d : config::differences(latest, *fresh))
       if (d.reloadable) changed.keys.push_back(d.key);
@@ -130,9 +137,6 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
       for (const auto& line : lines_of(file, done.error())) log::error(role, "reload-refused", line);
       return;
     }
-    std::vector<std::string> ignored;
-    for (const auto& d : config::differences(*config, *fresh))
-      if (!d.reloadable) ignored.push_back(d.key);
     latest = std::move(*fresh);
     log::info(role, "reloaded", "the configuration was read again",
               {{"changed", joined(changed.keys)}, {"ignored_until_restart", joined(ignored)}});

@@ -170,12 +170,10 @@ void check_step0(const gateway_config& c, const report_fn& report) {
 }
 
 template <class Config>
-void check_memory(const Config& c, const std::string& what, const report_fn& report) {
-  if (!c.limits.memory) return;
-  if (const auto least = least_memory(c); c.limits.memory->bytes < least)
+void check_memory(const Config& c, const report_fn& report) {
+  if (const auto missing = missing_memory(c))
     report("limits.memory", errc::config_range,
-           "'limits.memory' is " + memory_text(*c.limits.memory) + ", but the role takes at least " +
-               memory_text({least}) + " with " + what);
+           "'limits.memory' is " + memory_text(*c.limits.memory) + ", but " + *missing);
 }
 
 /// A store refuses a folder with foreign files.
@@ -229,10 +227,7 @@ void check(const server_config& c, const report_fn& report) {
   check_listen(c.api, gateways, report);
   check_log(c.log, report);
   check_server_store(c.store, report);
-  check_memory(c,
-               "'limits.connections' " + std::to_string(c.limits.connections) +
-                   " and 'limits.users_cached' " + std::to_string(c.limits.users_cached),
-               report);
+  check_memory(c, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
     report("limits.jobs", errc::config_range,
            "'limits.jobs' (" + std::to_string(c.limits.jobs) +
@@ -249,10 +244,7 @@ void check(const gateway_config& c, const report_fn& report) {
   check_written(c, report);
   check_log(c.log, report);
   check_gateway_store(c.store, report);
-  check_memory(c,
-               "'limits.devices' " + std::to_string(c.limits.devices) + " and 'limits.links' " +
-                   std::to_string(c.limits.links),
-               report);
+  check_memory(c, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
   check_listen(c.api, {std::string{gateway_uris_default}}, report);
@@ -288,7 +280,7 @@ void check(const pne_config& c, const report_fn& report) {
   check_transports(c.transports, report);
   check_api(c.api, report);
   check_listen(c.api, {std::string{gateway_uris_default}}, report);
-  check_memory(c, std::to_string(c.transports.size()) + " radios", report);
+  check_memory(c, report);
   if (c.devices.empty() && c.devices_file.empty())
     report("devices", errc::config_missing,
            "no device is configured: give 'devices', or 'devices_file' and 'keys_dir'");

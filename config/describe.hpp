@@ -232,8 +232,8 @@ inline constexpr rules memory_rules{
 template <class V>
 void describe(V& v, server_limits& c) {
   v("memory", c.memory,
-    "Memory of the process. It sets the caches and buffers of the store, the bytes that connections may "
-    "hold together, and how many entities have work at a time; and `limits.connections`, if that is not set. "
+    "Memory of the process. It sets the caches and buffers of the store, and the bytes that connections may "
+    "hold together; and `limits.connections` and `limits.entities_live`, if they are not set. "
     "Over them gateways are answered `overloaded`, or not read. The log says the parts at the start. `none`: "
     "the other limits alone.",
     memory_rules);

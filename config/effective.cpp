@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "config/describe.hpp"
+#include "config/memory_budget.hpp"
 #include "config/reading.hpp"
+#include "config/values.hpp"
 
 namespace cpns::config {
 namespace {
@@ -147,6 +149,25 @@ void apply(T& running, T fresh) {
   for (const auto& [key, place] : to) place.set(from.at(key).at);
 }
 
+template <class T>
+loaded<std::monostate> keep(T& fresh, const T& running) {
+  // The store and the radios stay as they run, too.
+  auto together = running;
+  apply(together, fresh);
+  together.limits_origin = fresh.limits_origin;
+  fit_to_memory(together);
+  if (const auto missing = missing_memory(together)) {
+    const auto& origin = fresh.limits_origin.memory;
+    diagnostics wrong{origin.file, {}};
+    wrong.add(origin.at, errc::config_range,
+              "'limits.memory' is " + memory_text(*running.limits.memory) + " until a restart, but " +
+                  *missing);
+    return tl::unexpected<diagnostics>(std::move(wrong));
+  }
+  fresh.limits = together.limits;
+  return std::monostate{};
+}
+
 class path_collector {
  public:
   template <class T>
@@ -198,6 +219,16 @@ json::object effective(const checked_file& c, const text_filter& shown) {
 void apply_reloadable(server_config& running, const server_config& fresh) { apply(running, fresh); }
 void apply_reloadable(gateway_config& running, const gateway_config& fresh) { apply(running, fresh); }
 void apply_reloadable(pne_config& running, const pne_config& fresh) { apply(running, fresh); }
+
+loaded<std::monostate> keep_memory(server_config& fresh, const server_config& running) {
+  return keep(fresh, running);
+}
+loaded<std::monostate> keep_memory(gateway_config& fresh, const gateway_config& running) {
+  return keep(fresh, running);
+}
+loaded<std::monostate> keep_memory(pne_config& fresh, const pne_config& running) {
+  return keep(fresh, running);
+}
 
 std::vector<path> named_paths(const server_config& c) { return paths(c); }
 std::vector<path> named_paths(const gateway_config& c) { return paths(c); }

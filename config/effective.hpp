@@ -43,6 +43,12 @@ void apply_reloadable(server_config& running, const server_config& fresh);
 void apply_reloadable(gateway_config& running, const gateway_config& fresh);
 void apply_reloadable(pne_config& running, const pne_config& fresh);
 
+/// At SIGHUP limits.memory stays as `running` has it: gives `fresh` this memory, and the limits that follow from it. If what the file
+/// sets does not fit into it: diagnostics, and `fresh` is not to be applied. [thread-safe]
+loaded<std::monostate> keep_memory(server_config& fresh, const server_config& running);
+loaded<std::monostate> keep_memory(gateway_config& fresh, const gateway_config& running);
+loaded<std::monostate> keep_memory(pne_config& fresh, const pne_config& running);
+
 /// All files, folders and sockets that a configuration names, absolute.
 std::vector<path> named_paths(const server_config& c);
 std::vector<path> named_paths(const gateway_config& c);

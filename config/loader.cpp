@@ -41,6 +41,14 @@ void remember_places(const reading& r, std::vector<transport_config>& transports
   }
 }
 
+limits_in_file limits_of(const reading& r) {
+  constexpr std::string_view section = "limits.";
+  limits_in_file out{{r.found.file, r.place_of("limits.memory")}, {}};
+  for (const auto& [key, at] : r.places)
+    if (key.starts_with(section)) out.keys.insert(key);
+  return out;
+}
+
 /// trial/server.sock for trial/server.yaml.
 path default_socket(const path& file) {
   std::error_code ec;
@@ -71,9 +79,8 @@ T read_tree(reading& r, const yaml_node& root) {
   if constexpr (requires { out.links_origin; })
     if (r.places.find("limits.links") != r.places.end())
       out.links_origin = {r.found.file, r.place_of("limits.links")};
-  if constexpr (
-      requires { out.limits.jobs_per_gateway; } || requires { out.limits.links; })
-    fit_to_memory(out, [&r](const char* key) { return r.places.find(key) != r.places.end(); });
+  out.limits_origin = limits_of(r);
+  fit_to_memory(out);
   out.api.socket_is_default = out.api.socket && out.api.socket->empty();
   if (out.api.socket_is_default) out.api.socket = default_socket(r.found.file);
   if constexpr (requires { out.audit; })

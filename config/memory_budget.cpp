@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/values.hpp"
+
 namespace cpns::config {
 namespace {
 
@@ -27,6 +29,13 @@ constexpr std::uint64_t event_cost = 160;
 
 std::uint64_t whole_mib(std::uint64_t bytes) { return (bytes + mib - 1) / mib * mib; }
 
+std::uint64_t less(std::uint64_t all, std::uint64_t taken) { return all > taken ? all - taken : 0; }
+
+/// Half of `all`: less if `others` takes more than the other half, but never less than `least`.
+std::uint64_t half_of(std::uint64_t all, std::uint64_t least, std::uint64_t others) {
+  return std::max(least, std::min(all / 2, less(all, others)));
+}
+
 std::uint64_t store_least(bool has_files) {
   return has_files ? buffers * write_buffer_least + cache_least : 0;
 }
@@ -35,15 +44,25 @@ std::uint64_t store_least(bool has_files) {
 store_memory store_of(std::uint64_t all, std::uint64_t buffer_max) {
   store_memory out;
   out.write_buffer = std::clamp(all / 2 / buffers, write_buffer_least, buffer_max);
-  out.cache = std::max(cache_least, all - buffers * out.write_buffer);
+  out.cache = std::max(cache_least, less(all, buffers * out.write_buffer));
   return out;
 }
 
-bool has_files(const store_config& c) { return c.kind == store_kind::rocksdb; }
+template <class Config>
+bool sets(const Config& c, std::string_view key) {
+  return c.limits_origin.keys.find(key) != c.limits_origin.keys.end();
+}
+bool sets_entities(const server_config& c) { return sets(c, "limits.entities_live"); }
 
+bool has_files(const store_config& c) { return c.kind == store_kind::rocksdb; }
+bool has_files(const pne_config& c) { return !c.keys_dir.empty(); }
+
+std::uint64_t entities_of(const server_config& c) {
+  return std::uint64_t{c.limits.entities_live} * cost::entity;
+}
 std::uint64_t fixed_of(const server_config& c) {
   return server_base + std::uint64_t{c.limits.connections} * cost::connection +
-         std::uint64_t{c.limits.users_cached} * cost::user;
+         std::uint64_t{c.limits.users_cached} * cost::user + (sets_entities(c) ? entities_of(c) : 0);
 }
 std::uint64_t fixed_of(const gateway_config& c) {
   return gateway_base + std::uint64_t{c.limits.devices} * cost::device +
@@ -53,13 +72,16 @@ std::uint64_t fixed_of(const gateway_config& c) {
 /// Of a gateway or of PNEs: half for the store, a quarter each for the radios and the mailboxes.
 radio_memory radio_memory_of(std::uint64_t rest, std::size_t radios, bool files) {
   radio_memory out;
-  const auto for_store = files ? rest / 2 : 0;
+  const auto inboxes_least = radios * inbox_least;
+  const auto for_store =
+      files ? half_of(rest, store_least(files), inboxes_least + mailboxes_least) : std::uint64_t{0};
   if (files) out.store = store_of(for_store, buffer_most);
-  const auto half = (rest - for_store) / 2;
-  const auto inbox = std::clamp(half / std::max<std::size_t>(1, radios), inbox_least, inbox_most) / queues;
+  const auto left = less(rest, for_store);
+  const auto inboxes = half_of(left, inboxes_least, mailboxes_least);
+  const auto inbox = std::min(inboxes / std::max<std::size_t>(1, radios), inbox_most) / queues;
   out.event_bytes = inbox / 2;
   out.events = static_cast<std::uint32_t>(inbox / 2 / event_cost);
-  out.mailboxes = std::clamp(half, mailboxes_least, mailboxes_most);
+  out.mailboxes = std::clamp(less(left, inboxes), mailboxes_least, mailboxes_most);
   return out;
 }
 
@@ -81,40 +103,113 @@ memory_parts radio_parts(const radio_memory& of, std::size_t radios) {
   return out;
 }
 
-bool has_files(const pne_config& c) { return !c.keys_dir.empty(); }
+/// What limits.memory has above `fixed`.
+std::uint64_t rest_of(const memory_size& all, std::uint64_t fixed) { return less(all.bytes, fixed); }
 
-/// Of what limits.memory has above `fixed`.
-std::uint64_t rest_of(const memory_size& all, std::uint64_t fixed) {
-  return all.bytes > fixed ? all.bytes - fixed : 0;
+struct server_division {
+  std::uint64_t store, held, work;  ///< work: 0 if the file sets limits.entities_live, which is in fixed_of
+};
+/// Half for the store, a quarter each for frames and for work.
+server_division division_of(const server_config& c) {
+  server_division out{};
+  const auto rest = rest_of(*c.limits.memory, fixed_of(c));
+  const auto work_min = sets_entities(c) ? 0 : work_least;
+  if (has_files(c.store)) out.store = half_of(rest, store_least(true), held_least + work_min);
+  const auto left = less(rest, out.store);
+  if (work_min > 0) out.work = half_of(left, work_min, held_least);
+  out.held = std::max(held_least, less(left, out.work));
+  return out;
+}
+
+/// What the numbers in `c` take, with the smallest caches, buffers and credits.
+std::uint64_t needed(const server_config& c) {
+  return whole_mib(fixed_of(c) + store_least(has_files(c.store)) + held_least +
+                   (sets_entities(c) ? 0 : work_least));
+}
+std::uint64_t needed(const gateway_config& c) {
+  return whole_mib(fixed_of(c) + radio_least(c.transports.size(), has_files(c.store)));
+}
+std::uint64_t needed(const pne_config& c) {
+  return whole_mib(pne_base + 2 * radio_least(c.transports.size(), has_files(c)));
+}
+
+/// More memory allows more of what the file does not set, which takes memory itself: so it rises until it is enough.
+template <class Config>
+Config with_least(Config c) {
+  c.limits.memory = memory_size{mib};
+  for (;;) {
+    fit_to_memory(c);
+    const auto takes = needed(c);
+    if (takes <= c.limits.memory->bytes) return c;
+    c.limits.memory->bytes = takes;
+  }
+}
+
+std::string numbers_of(const server_config& c) {
+  auto out = "'limits.connections' " + std::to_string(c.limits.connections) + " and 'limits.users_cached' " +
+             std::to_string(c.limits.users_cached);
+  if (sets_entities(c)) out += " and 'limits.entities_live' " + std::to_string(c.limits.entities_live);
+  return out;
+}
+std::string numbers_of(const gateway_config& c) {
+  return "'limits.devices' " + std::to_string(c.limits.devices) + " and 'limits.links' " +
+         std::to_string(c.limits.links);
+}
+std::string numbers_of(const pne_config& c) { return std::to_string(c.transports.size()) + " radios"; }
+
+template <class Config>
+std::optional<std::string> missing(const Config& c) {
+  if (!c.limits.memory || needed(c) <= c.limits.memory->bytes) return std::nullopt;
+  const auto enough = with_least(c);
+  return "the role takes at least " + memory_text(*enough.limits.memory) + " with " + numbers_of(enough);
+}
+
+/// `n`, or as many as fit into 1/`part` of the memory.
+std::uint32_t lowered(std::uint32_t n, const std::optional<memory_size>& all, std::uint64_t part,
+                      std::uint64_t each) {
+  if (!all) return n;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(all->bytes / part / each, 1, std::max<std::uint32_t>(1, n)));
 }
 
 }  // namespace
 
-std::uint64_t least_memory(const server_config& c) {
-  return whole_mib(fixed_of(c) + store_least(has_files(c.store)) + held_least + work_least);
-}
-std::uint64_t least_memory(const gateway_config& c) {
-  return whole_mib(fixed_of(c) + radio_least(c.transports.size(), has_files(c.store)));
-}
-std::uint64_t least_memory(const pne_config& c) {
-  return whole_mib(pne_base + radio_least(c.transports.size(), has_files(c)));
+std::uint64_t least_memory(const server_config& c) { return with_least(c).limits.memory->bytes; }
+std::uint64_t least_memory(const gateway_config& c) { return with_least(c).limits.memory->bytes; }
+std::uint64_t least_memory(const pne_config& c) { return with_least(c).limits.memory->bytes; }
+
+std::optional<std::string> missing_memory(const server_config& c) { return missing(c); }
+std::optional<std::string> missing_memory(const gateway_config& c) { return missing(c); }
+std::optional<std::string> missing_memory(const pne_config& c) { return missing(c); }
+
+void fit_to_memory(server_config& c) {
+  const server_limits presets;
+  if (!sets(c, "limits.connections"))
+    c.limits.connections =
+        lowered(presets.connections, c.limits.memory, cost::connections_part, cost::connection);
+  if (sets_entities(c)) return;
+  c.limits.entities_live = presets.entities_live;
+  if (c.limits.memory)
+    c.limits.entities_live = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(presets.entities_live, division_of(c).work / cost::entity));
 }
 
+void fit_to_memory(gateway_config& c) {
+  const gateway_limits presets;
+  if (!sets(c, "limits.devices"))
+    c.limits.devices = lowered(presets.devices, c.limits.memory, cost::devices_part, cost::device);
+  if (!sets(c, "limits.links"))
+    c.limits.links = lowered(presets.links, c.limits.memory, cost::links_part, cost::link);
+}
+
+void fit_to_memory(pne_config&) {}
+
 server_memory memory_of(const server_config& c) {
+  if (!c.limits.memory) return {.store = {.write_buffer = server_buffer_most}};
+  const auto divided = division_of(c);
   server_memory out;
-  out.entities_live = c.limits.entities_live;
-  if (!c.limits.memory) {
-    out.store.write_buffer = server_buffer_most;
-    return out;
-  }
-  // Half for the store, a quarter each for frames and for work.
-  const auto rest = rest_of(*c.limits.memory, fixed_of(c));
-  const auto for_store = has_files(c.store) ? rest / 2 : 0;
-  if (for_store > 0) out.store = store_of(for_store, server_buffer_most);
-  out.held = std::max(held_least, (rest - for_store) / 2);
-  const auto work = std::max(work_least, (rest - for_store) / 2);
-  out.entities_live =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(c.limits.entities_live, work / cost::entity));
+  if (divided.store > 0) out.store = store_of(divided.store, server_buffer_most);
+  out.held = divided.held;
   return out;
 }
 
@@ -136,7 +231,7 @@ memory_parts parts_of(const server_config& c) {
                    {"connections", std::uint64_t{c.limits.connections} * cost::connection},
                    {"users", std::uint64_t{c.limits.users_cached} * cost::user},
                    {"frames", m.held},
-                   {"entities", m.entities_live * cost::entity}};
+                   {"entities", entities_of(c)}};
   add_store(out, m.store);
   return out;
 }

@@ -6,6 +6,7 @@
 // caches, buffers and credits. The costs of a thing here are measured ones, rounded up (docs/adr/0056).
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +28,6 @@ struct store_memory {
 struct server_memory {
   store_memory store;
   std::uint64_t held = 128 * mib;  ///< frames that are not answered, and answers that are not sent
-  std::uint32_t entities_live = 0;
 };
 
 struct radio_memory {
@@ -42,10 +42,15 @@ server_memory memory_of(const server_config& c);
 radio_memory memory_of(const gateway_config& c);
 radio_memory memory_of(const pne_config& c);
 
-/// What the settings of the file take at least, with the smallest caches, buffers and credits. Bytes, in whole MiB.
+/// The smallest limits.memory with which the file is accepted, whatever it sets now. Bytes, in whole MiB.
 std::uint64_t least_memory(const server_config& c);
 std::uint64_t least_memory(const gateway_config& c);
 std::uint64_t least_memory(const pne_config& c);
+
+/// nullopt: limits.memory is enough for the numbers in `c`, or is not set. Else the least, with these numbers, as "the role takes ...".
+std::optional<std::string> missing_memory(const server_config& c);
+std::optional<std::string> missing_memory(const gateway_config& c);
+std::optional<std::string> missing_memory(const pne_config& c);
 
 /// The parts with their bytes, for people; empty without limits.memory. Their sum is limits.memory or less.
 using memory_parts = std::vector<std::pair<std::string_view, std::uint64_t>>;
@@ -53,12 +58,11 @@ memory_parts parts_of(const server_config& c);
 memory_parts parts_of(const gateway_config& c);
 memory_parts parts_of(const pne_config& c);
 
-/// Lowers the defaults of limits.connections, limits.devices and limits.links to what limits.memory holds. `in_file`: whether the
-/// file sets the key; such a number stays.
-template <class InFile>
-void fit_to_memory(server_config& c, InFile in_file);
-template <class InFile>
-void fit_to_memory(gateway_config& c, InFile in_file);
+/// Gives limits.connections, limits.entities_live, limits.devices and limits.links, unless the file sets them, their preset, or less if
+/// limits.memory does not hold it. The numbers that they had before do not matter.
+void fit_to_memory(server_config& c);
+void fit_to_memory(gateway_config& c);
+void fit_to_memory(pne_config& c);  ///< has no such number
 
 namespace memory_cost {
 inline constexpr std::uint64_t connection = 28 * kib;  ///< of a gateway, with TLS, after the handshake
@@ -70,23 +74,5 @@ inline constexpr std::uint64_t link = 20 * kib;         ///< of a gateway, with 
 inline constexpr std::uint64_t connections_part = 3, devices_part = 3,
                                links_part = 4;  ///< a third, a quarter
 }  // namespace memory_cost
-
-template <class InFile>
-void fit_to_memory(server_config& c, InFile in_file) {
-  if (!c.limits.memory || in_file("limits.connections")) return;
-  const auto fits = c.limits.memory->bytes / memory_cost::connections_part / memory_cost::connection;
-  if (fits < c.limits.connections) c.limits.connections = static_cast<std::uint32_t>(fits > 0 ? fits : 1);
-}
-
-template <class InFile>
-void fit_to_memory(gateway_config& c, InFile in_file) {
-  if (!c.limits.memory) return;
-  const auto all = c.limits.memory->bytes;
-  const auto fit = [&](const char* key, std::uint32_t& n, std::uint64_t most) {
-    if (!in_file(key) && most < n) n = static_cast<std::uint32_t>(most > 0 ? most : 1);
-  };
-  fit("limits.devices", c.limits.devices, all / memory_cost::devices_part / memory_cost::device);
-  fit("limits.links", c.limits.links, all / memory_cost::links_part / memory_cost::link);
-}
 
 }  // namespace cpns::config

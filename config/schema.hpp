@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,18 @@ struct audit_config {
   path file;  ///< after loading: empty only for a store in memory, for which nothing is recorded
 };
 
+/// Position of a key in its file, for an error that only the running role can detect.
+struct key_origin {
+  path file;
+  mark at;
+};
+
+/// Not a setting: what the file says about limits.
+struct limits_in_file {
+  key_origin memory{};                        ///< of limits.memory, or of the nearest section around it
+  std::set<std::string, std::less<>> keys{};  ///< that it sets, such as "limits.links"
+};
+
 struct server_limits {
   std::optional<memory_size>
       memory;  ///< of the process; none: the other limits alone (config/memory_budget.hpp)
@@ -185,6 +198,7 @@ struct server_config {
   store_config store;
   protector_config protector;
   server_limits limits;
+  limits_in_file limits_origin{};
   server_keys keys;
   server_cluster cluster;
   key_release temporary_key_release = key_release::derived;
@@ -218,12 +232,6 @@ struct transport_config {
   transport_origin origin{};  ///< not a setting
   isolation_kind isolation = isolation_kind::none;
   power_kind power = power_kind::full;
-};
-
-/// Position of a key in its file, for an error that only the running role can detect.
-struct key_origin {
-  path file;
-  mark at;
 };
 
 struct validation_config {
@@ -276,6 +284,7 @@ struct gateway_config {
   gateway_rekey rekey;
   gateway_timers timers;
   gateway_limits limits;
+  limits_in_file limits_origin{};
   std::optional<key_origin>
       links_origin{};  ///< not a setting: where the file sets limits.links; none: it does not
   std::uint32_t lowest_suite = 2;
@@ -315,6 +324,7 @@ struct pne_config {
   pne_wake wake;
   std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
   pne_limits limits;
+  limits_in_file limits_origin{};
   protector_config protector;
   api_config api;
   audit_config audit;

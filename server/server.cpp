@@ -82,7 +82,7 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.adopt_after = whole_seconds(c.adopt_after);
   s->assignment.issuer_key = meta.issuer_key;
   s->assignment.incarnation = meta.incarnation;
-  s->entities_live = memory_of(c).entities_live;
+  s->entities_live = c.limits.entities_live;
   s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
   s->work = {c.limits.jobs_in_work, c.limits.wait};
   s->jobs_per_user = c.limits.jobs_per_user;

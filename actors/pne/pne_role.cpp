@@ -12,6 +12,7 @@
 #include "actors/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "config/memory_budget.hpp"
 #include "crypto/suite.hpp"
 #include "storage/key_protector.hpp"
 

@@ -141,6 +141,28 @@ class Reload(E2ECase):
             self.assertEqual((self.changed(said), self.ignored(said)), ([], expected[name][1]), name)
         self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
 
+    def test_another_memory_takes_a_restart_with_the_limits_that_follow_from_it(self):
+        home = self.home(devices=1)
+        home.server["limits"] = {**home.server.get("limits", {}), "memory": "200MiB"}
+        home.gateway["limits"] = {**home.gateway.get("limits", {}), "memory": "200MiB"}
+        home.write()
+        home.start()
+        shown = {name: home.cli("config", "show", "--running", "--config", f"{name}.yaml").stdout for name in ("server", "gateway")}
+        for name in shown:
+            getattr(home, name)["limits"]["memory"] = "1GiB"
+        home.write()
+        for name in shown:
+            said = home.role(name).reload()
+            self.assertEqual((self.changed(said), self.ignored(said)), ([], ["limits.memory"]), name)
+            self.assertEqual(home.cli("config", "show", "--running", "--config", f"{name}.yaml").stdout, shown[name])
+        home.gateway["limits"]["devices"] = 200_000
+        home.write()
+        said = home.role("gateway").reload()
+        self.assertEqual(said["event"], "reload-refused", said)
+        self.assertRegex(said["text"], r"gateway\.yaml:\d+:\d+: 'limits.memory' is 200MiB until a restart, but .* 'limits.devices' 200000")
+        self.assertEqual(home.cli("config", "show", "--running", "--config", "gateway.yaml").stdout, shown["gateway"])
+        self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
+
     def test_changed_settings_apply_at_once(self):
         home = self.home(devices=2, rekey="1d")
         known, new = (entity for entity, _ in home.devices)
