@@ -1,8 +1,10 @@
 // A thread may be idle for hours after an operation: its contexts must not keep the key.
 
+#include <malloc.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -18,8 +20,9 @@
 namespace cpns::crypto {
 namespace {
 
-/// Writable memory of this process, without the kernel's own mappings.
+/// Writable memory of this process, without the kernel's own mappings. It must not shrink while somebody looks through it.
 std::vector<byte_view> own_memory() {
+  ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
   std::vector<byte_view> out;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
