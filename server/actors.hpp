@@ -118,17 +118,19 @@ struct request_rows {
       std::optional<protocol::device_secret_record>{};
 };
 
-/// The outcomes of the assignments of one session. [thread-safe]
+/// The outcomes of the assignments of one session, which owns this and is not kept by it. [thread-safe]
 class session_mail {
  public:
-  explicit session_mail(session_actor to) : to_(std::move(to)) {}
+  explicit session_mail(const session_actor& to) : to_(caf::actor_cast<caf::weak_actor_ptr>(to)) {}
   void put(assignment_done outcome) {
-    if (in_.put(std::move(outcome))) caf::anon_send(to_, assignments_done{});
+    if (!in_.put(std::move(outcome))) return;
+    if (auto session = caf::actor_cast<caf::strong_actor_ptr>(to_))
+      caf::anon_send(caf::actor_cast<session_actor>(std::move(session)), assignments_done{});
   }
   std::vector<assignment_done> take() { return in_.take(); }
 
  private:
-  const session_actor to_;
+  const caf::weak_actor_ptr to_;
   gathered<assignment_done> in_;
 };
 
