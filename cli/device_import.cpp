@@ -252,8 +252,9 @@ class transfer {
   }
 
   static void show_progress(const std::string& state, const json::value& now) {
-    const auto all = number(now, "good");
-    const auto part = number(now, state == "checking" ? "checked" : "imported");
+    const bool checks = state == "checking";  // good rows and bad ones
+    const auto all = number(now, "good") + (checks ? number(now, "bad") : 0);
+    const auto part = number(now, checks ? "checked" : "imported");
     show_status(state + " " + bar(part, all) + " " + std::to_string(part) + " of " + std::to_string(all));
   }
 

@@ -159,7 +159,9 @@ std::string table::for_scripts() const {
 void table::print() const { std::cout << (on_terminal() ? for_people() : for_scripts()); }
 
 std::string bar(std::uint64_t done, std::uint64_t all, int width) {
-  const auto filled = all == 0 ? 0 : static_cast<int>(done * static_cast<std::uint64_t>(width) / all);
+  // What is counted may turn out to be more than was expected.
+  const auto filled =
+      all == 0 ? 0 : static_cast<int>(std::min(done, all) * static_cast<std::uint64_t>(width) / all);
   return "[" + std::string(static_cast<std::size_t>(filled), '#') +
          std::string(static_cast<std::size_t>(width - filled), '-') + "]";
 }

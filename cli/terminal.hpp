@@ -44,7 +44,7 @@ class table {
   std::vector<std::string> heads_;
   std::vector<std::vector<std::string>> rows_;
 };
-/// "[#######---]", `width` characters between the brackets.
+/// "[#######---]", `width` characters between the brackets; full if more is done than `all`.
 std::string bar(std::uint64_t done, std::uint64_t all, int width = 40);
 /// Whether standard output is a terminal.
 bool on_terminal();

@@ -22,5 +22,12 @@ TEST(table, has_columns_for_people_and_tabs_for_scripts) {
             "USER               ADDED\nalice@example.org  2026-11-24\nbob                -\n");
 }
 
+TEST(bar, is_full_when_more_is_done_than_was_expected) {
+  EXPECT_EQ(bar(0, 4, 4), "[----]");
+  EXPECT_EQ(bar(3, 4, 4), "[###-]");
+  EXPECT_EQ(bar(5, 4, 4), "[####]");
+  EXPECT_EQ(bar(5, 0, 4), "[----]");
+}
+
 }  // namespace
 }  // namespace cpns::cli
