@@ -47,18 +47,13 @@ event_hub::batch event_hub::after(std::uint64_t place, std::size_t bytes) const 
   return out;
 }
 
-std::uint64_t event_hub::newest() {
-  std::call_once(once_, [this] {
-    if (begin_) begin_();
-    begun_ = true;
-  });
+std::uint64_t event_hub::newest() const {
   std::lock_guard lock{guard_};
   return next_ - 1;
 }
 
 std::optional<std::uint64_t> event_hub::place_of(std::string_view id) const {
-  if ((begin_ && !begun_) || !id.starts_with(run_) || id.size() <= run_.size() + 1 || id[run_.size()] != '-')
-    return std::nullopt;
+  if (!id.starts_with(run_) || id.size() <= run_.size() + 1 || id[run_.size()] != '-') return std::nullopt;
   id.remove_prefix(run_.size() + 1);
   std::uint64_t place = 0;
   const auto [end, ec] = std::from_chars(id.data(), id.data() + id.size(), place);

@@ -1,7 +1,6 @@
 #pragma once
 // A role's events for the readers of GET /v1/events.
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -24,9 +23,6 @@ class event_hub {
   /// `run` names this run of the role in the ids of events, so that an id of an earlier run is not mistaken for one of
   /// this run: letters and digits.
   explicit event_hub(std::string run) : run_(std::move(run)) {}
-  /// Without it all events are published from the start. `begin` is called once, when a reader comes for the first time, on its
-  /// thread: it begins to publish. No reader can ask for the events before. Before the first reader.
-  void on_first_reader(std::function<void()> begin) { begin_ = std::move(begin); }
 
   /// Adds an event and wakes the readers. `data`: one line of JSON. Its id is RUN-NUMBER; numbers count from 1.
   void publish(std::string_view name, std::string_view data);
@@ -39,9 +35,9 @@ class event_hub {
   };
   /// The events after `place`, as many as fit into `bytes`, at least one if there is any.
   [[nodiscard]] batch after(std::uint64_t place, std::size_t bytes) const;
-  /// The id of the newest event; 0: none yet. A reader without a place begins here.
-  [[nodiscard]] std::uint64_t newest();
-  /// The place that the id of an event names, if the ring still has everything after it, and a reader came before.
+  /// The id of the newest event; 0: none yet.
+  [[nodiscard]] std::uint64_t newest() const;
+  /// The place that the id of an event names, if the ring still has everything after it.
   [[nodiscard]] std::optional<std::uint64_t> place_of(std::string_view id) const;
   /// The id that place_of reads.
   [[nodiscard]] std::string id_of(std::uint64_t number) const { return run_ + "-" + std::to_string(number); }
@@ -58,9 +54,6 @@ class event_hub {
   };
   struct listeners;
   const std::string run_;
-  std::function<void()> begin_;
-  std::once_flag once_;
-  std::atomic<bool> begun_ = false;
   mutable std::mutex guard_;
   std::deque<entry> ring_;
   std::size_t bytes_ = 0;

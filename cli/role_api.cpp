@@ -10,10 +10,7 @@ namespace cpns::cli {
 
 role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events)
     : role_(std::move(role)), events_(std::move(events)) {}
-role_api::~role_api() {
-  server_.reset();  // a first reader would begin the events again
-  log::observe({});
-}
+role_api::~role_api() { log::observe({}); }
 
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
                                                   std::vector<api::route> own, audit::trail& trail,
@@ -21,11 +18,6 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   auto run = to_hex(crypto::system_entropy().draw<4>());
   auto made =
       std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run))}};
-  // A line may be logged while the observer is replaced, so the hub is shared.
-  made->events_->on_first_reader([weak = std::weak_ptr{made->events_}] {
-    log::observe(
-        [hub = weak.lock()](std::string_view event, std::string_view json) { hub->publish(event, json); });
-  });
   parts.events = made->events_.get();
   parts.metrics = [&counted] { return counted.text(); };
   collect_process(counted, made->role_, parts.not_ready);
@@ -53,6 +45,9 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   if (!started) return fail(started.error());
   made->server_ = std::move(*started);
   collect_api(counted, *made->server_);
+  // A line may be logged while the observer is replaced, so the hub is shared.
+  log::observe(
+      [hub = made->events_](std::string_view event, std::string_view json) { hub->publish(event, json); });
   return made;
 }
 

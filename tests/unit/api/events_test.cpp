@@ -49,20 +49,6 @@ TEST(event_hub, resumes_only_from_ids_of_this_run_that_it_still_has) {
     EXPECT_FALSE(hub.place_of(id)) << id;
 }
 
-TEST(event_hub, publishes_nothing_before_its_first_reader_if_it_is_told_how_to_begin) {
-  event_hub hub{"ab12"};
-  int begun = 0;
-  hub.on_first_reader([&begun] { ++begun; });
-  EXPECT_FALSE(hub.place_of("ab12-0")) << "a guessed place must not make a reader whose events never come";
-  EXPECT_EQ(begun, 0);
-  EXPECT_EQ(hub.newest(), 0U);
-  EXPECT_EQ(begun, 1);
-  EXPECT_EQ(hub.place_of("ab12-0"), 0U);
-  hub.publish("e", "{}");
-  EXPECT_EQ(hub.newest(), 1U);
-  EXPECT_EQ(begun, 1);
-}
-
 TEST(event_hub, wakes_its_listeners_until_their_ticket_is_dropped) {
   event_hub hub{"r"};
   int woken = 0;
