@@ -47,10 +47,10 @@ class captured_log {
   }
   /// Waits up to ten seconds for a line that contains `what`.
   [[nodiscard]] bool says(std::string_view what) const {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (std::chrono::steady_clock::now() < until) {
       if (text().find(what) != std::string::npos) return true;
-      std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
     return false;
   }
