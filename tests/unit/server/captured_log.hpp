@@ -45,7 +45,7 @@ class captured_log {
     out << in.rdbuf();
     return out.str();
   }
-  /// Waits up to ten seconds for a line that contains `what`.
+  /// Waits up to a minute for a line that contains `what`.
   [[nodiscard]] bool says(std::string_view what) const {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (std::chrono::steady_clock::now() < until) {
