@@ -50,7 +50,7 @@ class captured_log {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (std::chrono::steady_clock::now() < until) {
       if (text().find(what) != std::string::npos) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      std::this_thread::yield();
     }
     return false;
   }
