@@ -78,7 +78,7 @@ class GatewayFlood(threading.Thread):
                 some = list(itertools.islice(self.frames, self.window - (asked - answered) if self.window else 32))
                 asked, self.sent = asked + len(some), self.sent + len(some)
                 out = b"".join(some)
-            if not out and answered == asked:  # there are no more
+            if not out and answered == asked:  # the generator has ended
                 return True
             select.select([s], [s] if out else [], [], 0.5)
             try:
