@@ -155,7 +155,10 @@ std::string numbers_of(const gateway_config& c) {
   return "'limits.devices' " + std::to_string(c.limits.devices) + " and 'limits.links' " +
          std::to_string(c.limits.links);
 }
-std::string numbers_of(const pne_config& c) { return std::to_string(c.transports.size()) + " radios"; }
+std::string numbers_of(const pne_config& c) {
+  const auto n = c.transports.size();
+  return std::to_string(n) + (n == 1 ? " radio" : " radios");
+}
 
 template <class Config>
 std::optional<std::string> missing(const Config& c) {

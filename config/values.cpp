@@ -19,6 +19,24 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t>, 2> memory_units
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
+/// config_range with `too_large`, or config_type with `other`, behind the text.
+template <class Number, std::size_t N>
+result<Number> number_with_unit(std::string_view text,
+                                const std::array<std::pair<std::string_view, Number>, N>& known,
+                                std::string_view too_large, std::string_view other) {
+  const auto digits = std::find_if_not(text.begin(), text.end(), is_digit) - text.begin();
+  const auto unit = text.substr(static_cast<std::size_t>(digits));
+  Number count = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, count);
+  for (const auto& [word, factor] : known) {
+    if (unit != word || digits == 0) continue;
+    if (ec != std::errc{} || count > std::numeric_limits<Number>::max() / factor)
+      return fail(errc::config_range, shown(text) + std::string{too_large});
+    return count * factor;
+  }
+  return fail(errc::config_type, shown(text) + std::string{other});
+}
+
 }  // namespace
 
 std::string address::text() const {
@@ -27,18 +45,11 @@ std::string address::text() const {
 }
 
 result<milliseconds> parse_duration(std::string_view text) {
-  const auto digits = std::find_if_not(text.begin(), text.end(), is_digit) - text.begin();
-  const auto unit = text.substr(static_cast<std::size_t>(digits));
-  std::int64_t count = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, count);
-  for (const auto& [word, factor] : units) {
-    if (unit != word || digits == 0) continue;
-    if (ec != std::errc{} || count > std::numeric_limits<std::int64_t>::max() / factor)
-      return fail(errc::config_range, shown(text) + " is too long");
-    return milliseconds(count * factor);
-  }
-  return fail(errc::config_type,
-              shown(text) + " is not a duration: write a whole number and ms, s, m, h or d, for example 10s");
+  CPNS_TRY(
+      const auto count,
+      number_with_unit(text, units, " is too long",
+                       " is not a duration: write a whole number and ms, s, m, h or d, for example 10s"));
+  return milliseconds(count);
 }
 
 std::string duration_text(milliseconds d) {
@@ -50,18 +61,10 @@ std::string duration_text(milliseconds d) {
 }
 
 result<memory_size> parse_memory_size(std::string_view text) {
-  const auto digits = std::find_if_not(text.begin(), text.end(), is_digit) - text.begin();
-  const auto unit = text.substr(static_cast<std::size_t>(digits));
-  std::uint64_t count = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, count);
-  for (const auto& [word, factor] : memory_units) {
-    if (unit != word || digits == 0) continue;
-    if (ec != std::errc{} || count > std::numeric_limits<std::uint64_t>::max() / factor)
-      return fail(errc::config_range, shown(text) + " is too much");
-    return memory_size{count * factor};
-  }
-  return fail(errc::config_type,
-              shown(text) + " is not a size: write a whole number and MiB or GiB, for example 256MiB");
+  CPNS_TRY(const auto bytes,
+           number_with_unit(text, memory_units, " is too much",
+                            " is not a size: write a whole number and MiB or GiB, for example 256MiB"));
+  return memory_size{bytes};
 }
 
 std::string memory_text(memory_size m) {
