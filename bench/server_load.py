@@ -1,5 +1,6 @@
 """One server under a closed loop of key assignments: what one assignment costs, and the floor of that cost."""
 import json
+import os
 import pathlib
 import resource
 import subprocess
@@ -83,6 +84,7 @@ class Subject:
                 begun = time.monotonic()
                 self.fill("known", given["entities"], SET_SIZE)
                 self.known = {"fill_s": time.monotonic() - begun}
+                os.sync()  # a disk that still writes gigabytes would make the first commits wait
         except BaseException:
             self.close()
             raise
