@@ -6,11 +6,11 @@
 #include <functional>
 #include <optional>
 #include <set>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/ordered_table.hpp"
 
 namespace cpns::actors {
 
@@ -75,7 +75,7 @@ class deadline_heap {
     }
   }
 
-  std::unordered_map<key, time_point> current_;
+  ordered_table<key, time_point> current_;
   std::vector<entry> heap_;  ///< all of current_, and replaced ones; one may be there twice
 };
 

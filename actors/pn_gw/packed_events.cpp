@@ -86,6 +86,17 @@ void put_event(std::string& to, const pne_event_line& e) {
   to += why;
 }
 
+/// The event at `from`. The last failure stays, in front of the events.
+void drop(std::string& packed, std::size_t from) {
+  auto one = packed.substr(from, size_at(packed, from));
+  packed.erase(from, one.size());
+  if (has_dropped_failure(packed) || !is_failure_at(one, 0)) return;
+  for (auto later = from; later < packed.size(); later += size_at(packed, later))
+    if (is_failure_at(packed, later)) return;
+  one[0] = static_cast<char>(byte_at(one, 0) | is_dropped);
+  packed.insert(0, one);
+}
+
 }  // namespace
 
 log::event_line line_of(const pne_event_line& e) {
@@ -93,53 +104,42 @@ log::event_line line_of(const pne_event_line& e) {
 }
 
 void packed_events::add(const pne_event_line& e) {
+  std::string packed;
+  packed.reserve(packed_.view().size() + head_size + number_size + 1 + std::min(e.why.size(), why_max));
+  packed = packed_.view();
   std::size_t count = 0, unproven = 0, oldest = 0, oldest_unproven = 0;
-  for (std::size_t at = 0; at < packed_.size(); at += size_at(packed_, at)) {
-    const auto flags = byte_at(packed_, at);
+  for (std::size_t at = 0; at < packed.size(); at += size_at(packed, at)) {
+    const auto flags = byte_at(packed, at);
     if ((flags & is_dropped) != 0) continue;
     if (count++ == 0) oldest = at;
     if ((flags & is_unproven) != 0 && unproven++ == 0) oldest_unproven = at;
   }
   if (e.unproven && unproven >= unproven_max)
-    drop(oldest_unproven);
+    drop(packed, oldest_unproven);
   else if (count >= events_max)
-    drop(oldest);
-  if (is_failure(e) && has_dropped_failure(packed_)) packed_.erase(0, size_at(packed_, 0));
-  std::string longer;
-  longer.reserve(packed_.size() + head_size + number_size + 1 + std::min(e.why.size(), why_max));
-  longer = packed_;
-  put_event(longer, e);
-  packed_ = std::string{std::string_view{longer}};  // without spare room
-}
-
-/// The event at `from`. The last failure stays, in front of the events.
-void packed_events::drop(std::size_t from) {
-  auto one = packed_.substr(from, size_at(packed_, from));
-  packed_.erase(from, one.size());
-  if (has_dropped_failure(packed_) || !is_failure_at(one, 0)) return;
-  for (auto later = from; later < packed_.size(); later += size_at(packed_, later))
-    if (is_failure_at(packed_, later)) return;
-  one[0] = static_cast<char>(byte_at(one, 0) | is_dropped);
-  packed_.insert(0, one);
+    drop(packed, oldest);
+  if (is_failure(e) && has_dropped_failure(packed)) packed.erase(0, size_at(packed, 0));
+  put_event(packed, e);
+  packed_ = shared_text{packed};
 }
 
 std::vector<pne_event_line> packed_events::all() const {
+  const auto packed = packed_.view();
   std::vector<pne_event_line> out;
-  for (std::size_t at = 0; at < packed_.size(); at += size_at(packed_, at))
-    if ((byte_at(packed_, at) & is_dropped) == 0) out.push_back(event_at(packed_, at));
+  for (std::size_t at = 0; at < packed.size(); at += size_at(packed, at))
+    if ((byte_at(packed, at) & is_dropped) == 0) out.push_back(event_at(packed, at));
   return out;
 }
 
 std::optional<pne_event_line> packed_events::failure() const {
-  if (has_dropped_failure(packed_)) return event_at(packed_, 0);
+  const auto packed = packed_.view();
+  if (has_dropped_failure(packed)) return event_at(packed, 0);
   std::optional<std::size_t> last;
-  for (std::size_t at = 0; at < packed_.size(); at += size_at(packed_, at))
-    if (is_failure_at(packed_, at)) last = at;
-  return last ? std::optional{event_at(packed_, *last)} : std::nullopt;
+  for (std::size_t at = 0; at < packed.size(); at += size_at(packed, at))
+    if (is_failure_at(packed, at)) last = at;
+  return last ? std::optional{event_at(packed, *last)} : std::nullopt;
 }
 
-std::size_t packed_events::bytes() const {
-  return packed_.capacity() > std::string{}.capacity() ? packed_.capacity() + 1 : 0;
-}
+std::size_t packed_events::bytes() const { return packed_.bytes(); }
 
 }  // namespace cpns::actors

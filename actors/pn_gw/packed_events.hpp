@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "base/shared_text.hpp"
 #include "protocol/pn_gw/gw_event.hpp"
 
 namespace cpns::actors {
@@ -42,9 +43,7 @@ class packed_events {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
-  void drop(std::size_t from);
-
-  std::string packed_;  ///< first the dropped failure, if there is one, then the events
+  shared_text packed_;  ///< first the dropped failure, if there is one, then the events
 };
 
 }  // namespace cpns::actors
