@@ -148,8 +148,8 @@ class ordered_table {
     const auto p = std::partition_point(of.pieces_.begin(), of.pieces_.end(),
                                         [&](const piece& one) { return Less{}(one.back().first, key); });
     if (p == of.pieces_.end()) return of.end();
-    const auto at = std::partition_point(p->begin(), p->end(),
-                                         [&](const value_type& e) { return Less{}(e.first, key); });
+    const auto at =
+        std::partition_point(p->begin(), p->end(), [&](const value_type& e) { return Less{}(e.first, key); });
     return {&of, static_cast<std::size_t>(p - of.pieces_.begin()), static_cast<std::size_t>(at - p->begin())};
   }
   template <class Table, class Iterator, class K>
@@ -167,6 +167,8 @@ class ordered_table {
     if (it == end()) it = {this, pieces_.size() - 1, pieces_.back().size()};
     if (pieces_[it.piece_].size() >= piece_max) it = split(it);
     auto& p = pieces_[it.piece_];
+    // A vector would double its memory.
+    if (p.size() == p.capacity()) p.reserve(std::min(piece_max, p.size() + p.size() / 8 + 4));
     p.insert(p.begin() + static_cast<std::ptrdiff_t>(it.at_), std::move(e));
     return it;
   }
@@ -177,6 +179,7 @@ class ordered_table {
     const auto middle = full.begin() + static_cast<std::ptrdiff_t>(half);
     piece rest(std::make_move_iterator(middle), std::make_move_iterator(full.end()));
     full.erase(middle, full.end());
+    full.shrink_to_fit();
     pieces_.insert(pieces_.begin() + static_cast<std::ptrdiff_t>(it.piece_) + 1, std::move(rest));
     return it.at_ <= half ? it : iterator{this, it.piece_ + 1, it.at_ - half};
   }
