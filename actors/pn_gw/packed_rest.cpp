@@ -1,5 +1,6 @@
 #include "actors/pn_gw/packed_rest.hpp"
 
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -8,15 +9,22 @@ namespace cpns::actors {
 using protocol::gw_resting;
 
 packed_rest::packed_rest(const gw_resting& r, std::string same_id, time_point now)
-    : link_(r.link.value_or(protocol::gw_link{})), updated_at_(r.updated_at), update_due_(r.update_due),
-      rekey_seconds_(r.rekey_seconds), has_link_(r.link.has_value()), asleep_(r.asleep), let_in_(r.let_in),
-      woke_(r.woke), server_wanted_(r.server_wanted), recover_wanted_(r.recover_wanted), claimed_(r.claimed),
+    : updated_at_(r.updated_at), update_due_(r.update_due), rekey_seconds_(r.rekey_seconds),
+      has_link_(r.link.has_value()), asleep_(r.asleep), let_in_(r.let_in), woke_(r.woke),
+      server_wanted_(r.server_wanted), recover_wanted_(r.recover_wanted), claimed_(r.claimed),
       request_is_refill_(r.request_is_refill), resets_(static_cast<std::uint8_t>(r.resets)) {
+  if (r.link) {
+    link_ = r.link->link;
+    transport_ = static_cast<std::uint32_t>(r.link->transport);  // the index of a radio
+  }
   unusual_ = std::make_unique<unusual>(unusual{r, std::move(same_id)});
   auto& m = unusual_->machine;
   // The clock of the timers never steps back, so a time that is over forbids nothing any more.
   for (auto* not_before : {&m.claims_not_before, &m.notice_not_before, &m.same_id_not_before})
     if (*not_before <= now) *not_before = time_zero;
+  const auto after = std::chrono::duration_cast<milliseconds>(m.claims_not_before - updated_at_).count();
+  if (after > 0 && after <= std::numeric_limits<std::uint32_t>::max())
+    claims_after_ = static_cast<std::uint32_t>(after);
   drop_unusual();
 }
 
@@ -25,7 +33,10 @@ gw_resting packed_rest::unpacked() const {
   out.link = link();
   out.updated_at = updated_at_;
   out.update_due = update_due_;
-  if (!unusual_) out.resets = resets_;
+  if (!unusual_) {
+    out.claims_not_before = claims_not_before();
+    out.resets = resets_;
+  }
   out.rekey_seconds = rekey_seconds_;
   out.asleep = asleep_;
   out.let_in = let_in_;
@@ -43,8 +54,12 @@ void packed_rest::forget_place() {
   drop_unusual();
 }
 
-bool packed_rest::is_usual(const gw_resting& r) {
-  return r.claims_not_before == time_zero && r.notice_not_before == time_zero &&
+time_point packed_rest::claims_not_before() const {
+  return claims_after_ == 0 ? time_zero : updated_at_ + milliseconds{claims_after_};
+}
+
+bool packed_rest::is_usual(const gw_resting& r) const {
+  return r.claims_not_before == claims_not_before() && r.notice_not_before == time_zero &&
          r.same_id_not_before == time_zero && r.resets <= std::numeric_limits<std::uint8_t>::max() &&
          r.attempts == 0 && r.bad_possessions == 0 && !r.place;
 }

@@ -21,7 +21,7 @@ class packed_rest {
   /// With the machine that began to rest it differs at most in times that were over.
   [[nodiscard]] protocol::gw_resting unpacked() const;
   [[nodiscard]] std::optional<protocol::gw_link> link() const {
-    return has_link_ ? std::optional{link_} : std::nullopt;
+    return has_link_ ? std::optional{protocol::gw_link{transport_, link_}} : std::nullopt;
   }
   [[nodiscard]] std::string same_id() const { return unusual_ ? unusual_->same_id : std::string{}; }
   /// The place is known elsewhere.
@@ -33,13 +33,17 @@ class packed_rest {
     protocol::gw_resting machine;
     std::string same_id;
   };
-  static bool is_usual(const protocol::gw_resting& r);
+  [[nodiscard]] time_point claims_not_before() const;
+  [[nodiscard]] bool is_usual(const protocol::gw_resting& r) const;
   void drop_unusual();
 
-  protocol::gw_link link_;
+  std::uint64_t link_ = 0;
   time_point updated_at_, update_due_;
-  std::unique_ptr<unusual> unusual_;  ///< none: what follows is all
+  std::unique_ptr<unusual> unusual_;  ///< none: the other members are all
+  std::uint32_t transport_ = 0;
   std::uint32_t rekey_seconds_;
+  std::uint32_t claims_after_ =
+      0;  ///< ms after updated_at_, since each proof sets it; 0: claims may come at any time
   bool has_link_ : 1, asleep_ : 1, let_in_ : 1, woke_ : 1, server_wanted_ : 1, recover_wanted_ : 1,
       claimed_ : 1, request_is_refill_ : 1;
   std::uint8_t resets_;

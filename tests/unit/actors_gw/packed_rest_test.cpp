@@ -58,6 +58,8 @@ TEST(packed_rest, keeps_each_member_that_is_unusual) {
   const auto place = std::make_shared<const protocol::gw_place>(protocol::gw_place{"radio", "there"});
   const std::vector<std::function<void(gw_resting&)>> changes{
       [](gw_resting& r) { r.claims_not_before = now + seconds{1}; },
+      [](gw_resting& r) { r.claims_not_before = now + seconds{5'000'000}; },
+      [](gw_resting& r) { r.updated_at = now + seconds{6'000'000}; },
       [](gw_resting& r) { r.notice_not_before = now + seconds{1}; },
       [](gw_resting& r) { r.same_id_not_before = now + seconds{1}; },
       [](gw_resting& r) { r.resets = 255; },
