@@ -69,9 +69,7 @@ void change_at_random(std::uint64_t keys, int changes, unsigned inserts_of_ten) 
 }
 
 TEST(ordered_table, holds_what_a_map_holds_while_it_grows) { change_at_random(100'000, 20'000, 8); }
-TEST(ordered_table, holds_what_a_map_holds_while_it_shrinks_and_grows) {
-  change_at_random(1'000, 50'000, 5);
-}
+TEST(ordered_table, holds_what_a_map_holds_while_it_shrinks_and_grows) { change_at_random(1'000, 50'000, 5); }
 TEST(ordered_table, holds_what_a_map_holds_with_few_entries) { change_at_random(4, 2'000, 5); }
 
 TEST(ordered_table, is_filled_in_order_and_emptied_from_either_end) {
