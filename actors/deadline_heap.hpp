@@ -59,6 +59,8 @@ class deadline_heap {
     return it != current_.end() && it->second == e.first;
   }
   void push(entry e) {
+    // A vector would double its memory.
+    if (heap_.size() == heap_.capacity()) heap_.reserve(heap_.size() + heap_.size() / 8 + replaced_min);
     heap_.push_back(e);
     std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
   }
