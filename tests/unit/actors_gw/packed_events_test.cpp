@@ -15,7 +15,7 @@ namespace {
 
 using happens = protocol::gw_event::kind_t;
 
-constexpr time_point start{seconds{1'800'000'000}};
+constexpr time_point first_event{seconds{1'800'000'000}};
 
 bool is_failure(const pne_event_line& e) {
   return line_of(e).level >= log::level::warn || e.kind == happens::backing_off ||
@@ -23,8 +23,7 @@ bool is_failure(const pne_event_line& e) {
 }
 
 bool same(const pne_event_line& a, const pne_event_line& b) {
-  return a.at == b.at && a.kind == b.kind && a.epoch == b.epoch && a.why == b.why &&
-         a.unproven == b.unproven;
+  return a.at == b.at && a.kind == b.kind && a.epoch == b.epoch && a.why == b.why && a.unproven == b.unproven;
 }
 
 /// What packed_events promises, without packing.
@@ -60,14 +59,16 @@ TEST(packed_events, has_any_events_as_they_were) {
     std::mt19937_64 random{seed};
     packed_events packed;
     plain_events plain;
-    auto now = start;
+    auto now = first_event;
     for (int i = 0; i < 200; ++i) {
       // The wall clock may be set back, also to the time before 1970.
       now += milliseconds{static_cast<std::int64_t>(random() % 5000) - 1000};
-      if (random() % 50 == 0) now = time_point{seconds{static_cast<std::int64_t>(random() % 100'000) - 50'000}};
+      if (random() % 50 == 0)
+        now = time_point{seconds{static_cast<std::int64_t>(random() % 100'000) - 50'000}};
       pne_event_line e{now, {}, 0, {}, random() % 2 == 0};
       if (random() % 20 != 0) e.kind = random() % 30 == 0 ? happens::server_refused : happens::confirmed;
-      if (random() % 3 == 0) e.epoch = random() % 4 == 0 ? random() % epoch::max_value : 65'536 + random() % 9;
+      if (random() % 3 == 0)
+        e.epoch = random() % 4 == 0 ? random() % epoch::max_value : 65'536 + random() % 9;
       if (random() % 4 == 0) e.why = std::string(random() % (packed_events::why_max + 1), 'w');
       packed.add(e);
       plain.add(e);
@@ -79,10 +80,11 @@ TEST(packed_events, has_any_events_as_they_were) {
 TEST(packed_events, takes_few_bytes_for_an_exchange) {
   packed_events packed;
   for (int i = 0; i < 8; ++i)
-    packed.add({start + milliseconds{30 * i}, happens::confirmed, 65'536, {}, false});
+    packed.add({first_event + milliseconds{30 * i}, happens::confirmed, 65'536, {}, false});
   EXPECT_LE(packed.bytes(), 48u);
   for (int i = 0; i < 1000; ++i)
-    packed.add({start + seconds{3600 * i}, happens::confirmed, 65'536U + static_cast<unsigned>(i), {}, false});
+    packed.add(
+        {first_event + seconds{3600 * i}, happens::confirmed, 65'536U + static_cast<unsigned>(i), {}, false});
   EXPECT_LE(packed.bytes(), 8 + 7 * packed_events::events_max + 16);
 }
 
