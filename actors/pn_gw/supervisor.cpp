@@ -122,7 +122,8 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record rec
   parts.record = std::move(record);
   parts.stored = stored;
   by_entity_.insert_or_assign(name, index);
-  devices_.emplace(index, device_entry{name, std::make_unique<at_work>(start_actor(std::move(parts)))});
+  devices_.emplace(index,
+                   device_entry{name, std::make_unique<at_work>(at_work{start_actor(std::move(parts))})});
   return index;
 }
 

@@ -55,6 +55,7 @@ class supervisor_state {
  private:
   /// Messages for a device whose actor was asked to rest: it may end before it has them.
   using held_messages = std::vector<std::function<void(const device_actor&)>>;
+  /// What a device has while it has an actor, or messages for it are pending.
   struct at_work {
     device_actor actor;                     ///< none: it rests
     std::unique_ptr<held_messages> held{};  ///< set while the actor was asked to rest
@@ -70,17 +71,18 @@ class supervisor_state {
     [[nodiscard]] bool is_asked_to_rest() const { return work && work->held; }
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
-  /// The receiver of a link's messages: nobody until it is the link's turn, then a detector until a device answers, then
-  /// that device.
+  /// Of a link whose turn it is.
   struct detection {
     std::uint64_t number;
     protocol::detector probe;
   };
+  /// The receiver of a link's messages: nobody until it is the link's turn, then a detector until a device answers, then
+  /// that device.
   struct route_t {
     shared_text address;
     std::uint64_t device = 0;
-    std::unique_ptr<detection> detecting;
-    waiting_count waiting{};  ///< messages pending in the mailbox of the device
+    std::unique_ptr<detection> detecting;  ///< none: it is not its turn, or a device has answered
+    waiting_count waiting{};               ///< messages pending in the mailbox of the device
     metrics::presence counted{};
   };
 

@@ -74,9 +74,9 @@ void supervisor_state::begin_turns() {
   while (const auto link = unproven_.next(now, crypto::system_entropy())) {
     auto& route = routes_.at(*link);
     const auto number = ++next_number_;
-    route.detecting = std::make_unique<detection>(number, detector{s.gw, s.lowest_suite, s.answer_timeout,
-                                                                   s.retries, parts_.nonces->fresh(now),
-                                                                   crypto::system_entropy(), now});
+    route.detecting = std::make_unique<detection>(
+        detection{number, detector{s.gw, s.lowest_suite, s.answer_timeout, s.retries,
+                                   parts_.nonces->fresh(now), crypto::system_entropy(), now}});
     by_number_[number] = *link;
     detect(number, now);
   }
