@@ -6,11 +6,11 @@
 #include <functional>
 #include <optional>
 #include <set>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/ordered_table.hpp"
 
 namespace cpns::actors {
 
@@ -59,6 +59,8 @@ class deadline_heap {
     return it != current_.end() && it->second == e.first;
   }
   void push(entry e) {
+    // A vector would double its memory.
+    if (heap_.size() == heap_.capacity()) heap_.reserve(heap_.size() + heap_.size() / 8 + replaced_min);
     heap_.push_back(e);
     std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
   }
@@ -75,7 +77,7 @@ class deadline_heap {
     }
   }
 
-  std::unordered_map<key, time_point> current_;
+  ordered_table<key, time_point> current_;
   std::vector<entry> heap_;  ///< all of current_, and replaced ones; one may be there twice
 };
 

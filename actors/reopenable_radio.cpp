@@ -1,7 +1,8 @@
 #include "actors/reopenable_radio.hpp"
 
-#include <unordered_map>
 #include <utility>
+
+#include "base/ordered_table.hpp"
 
 namespace cpns::actors {
 
@@ -41,7 +42,7 @@ class reopenable_radio::instance final : public transport_listener {
   /// Closes the instance, and reports its links as down.
   void end(const std::string& why) {
     if (auto* t = radio()) t->close();
-    std::unordered_map<link_id, link_id> left;
+    ordered_table<link_id, link_id> left;
     {
       std::lock_guard lock{guard_};
       ended_ = true;
@@ -106,8 +107,8 @@ class reopenable_radio::instance final : public transport_listener {
   reopenable_radio& of_;
   mutable std::mutex guard_;
   bool ended_ = false;
-  std::unordered_map<link_id, link_id> outer_, inner_;  ///< by the id of the plugin, and by our id
-  std::unique_ptr<transport> radio_;                    ///< destroyed first: it may call until then
+  ordered_table<link_id, link_id> outer_, inner_;  ///< by the id of the plugin, and by our id
+  std::unique_ptr<transport> radio_;               ///< destroyed first: it may call until then
 };
 
 reopenable_radio::reopenable_radio(transport_listener& to) : to_(to) {}

@@ -31,11 +31,11 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   stopped_gateway out{std::move(store)};
   std::mutex guard;
-  std::vector<std::pair<std::string, actors::pne_facts>> known;
+  std::vector<std::pair<shared_text, actors::pne_facts>> known;
   CPNS_CHECK(out.pnes_->summaries(
       [&](const protocol::device_summary& s) {
         const std::lock_guard lock{guard};
-        known.emplace_back(s.entity.text(), actors::facts_of(s, {}));
+        known.emplace_back(shared_text{s.entity.text()}, actors::facts_of(s, {}));
       },
       [&](const error& e) {
         const std::lock_guard lock{guard};

@@ -24,13 +24,13 @@ constexpr std::size_t links_waiting_max = 16;  // links that wait for the store
 class pn_gw_device {
  public:
   pn_gw_device(device_actor::pointer self, device_parts parts)
-      : self_(self), index_(parts.index), entity_(parts.record.entity), user_(parts.record.user),
-        clock_(std::move(parts.clock)), dates_(std::move(parts.dates)), send_(std::move(parts.send)),
-        rssi_(std::move(parts.rssi)), store_(parts.store), uplink_(std::move(parts.uplink)),
-        supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
-        claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
-        history_(std::move(parts.history)), counted_(std::move(parts.counted)),
-        tally_(std::move(parts.tally)), stored_(parts.stored),
+      : self_(self), index_(parts.index), name_(std::move(parts.name)), entity_(parts.record.entity),
+        user_(parts.record.user), clock_(std::move(parts.clock)), dates_(std::move(parts.dates)),
+        send_(std::move(parts.send)), rssi_(std::move(parts.rssi)), store_(parts.store),
+        uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
+        settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
+        lines_(std::move(parts.lines)), history_(std::move(parts.history)),
+        counted_(std::move(parts.counted)), tally_(std::move(parts.tally)), stored_(parts.stored),
         machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
         same_id_(std::move(parts.same_id)) {
     if (parts.rested)
@@ -233,7 +233,7 @@ class pn_gw_device {
   }
   void write_failed(const std::string& why) {
     log::error(gateway_component, "record-not-written", why, {{"entity", entity_.text()}});
-    history_->add(entity_.text(), {dates().wall, std::nullopt, 0, why}, machine_.record().generation > 0);
+    history_->add(name_, {dates().wall, std::nullopt, 0, why}, machine_.record().generation > 0);
     uncertain_ = true;
     looks_again_ = clock_() + store_glance;
     answer("not known to be done: " + why);
@@ -339,7 +339,7 @@ class pn_gw_device {
   }
   void enter_tally() {
     const auto facts = facts_now();
-    if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
+    if (std::exchange(facts_, facts) != facts) tally_->put(name_, facts);
   }
   void stop_working() {
     ending_ = true;
@@ -411,7 +411,7 @@ class pn_gw_device {
       o.why = "two devices answer with this Entity ID, " + same_id_ +
               ": a copied image or an impostor; only the one that proves its key is served";
     }
-    history_->add(entity_.text(), {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
+    history_->add(name_, {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
                   machine_.record().generation > 0);
     if (!o.unproven && proven_) history_->contact(entity_.text(), dates().wall);
     write_event(*lines_, o, entity_.text(), at, began_);
@@ -419,6 +419,7 @@ class pn_gw_device {
 
   device_actor::pointer self_;
   std::uint64_t index_;
+  shared_text name_;  ///< entity_
   entity_id entity_;
   user_id user_;
   clock_fn clock_;

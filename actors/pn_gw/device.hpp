@@ -17,6 +17,7 @@ namespace cpns::actors {
 
 struct device_parts {
   std::uint64_t index = 0;
+  shared_text name{};  ///< the Entity ID of the record, for the tables that share it
   protocol::pn_gw_settings settings;
   protocol::device_record record;
   clock_fn clock;

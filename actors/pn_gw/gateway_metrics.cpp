@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <future>
-#include <map>
+#include <iterator>
 
 #include "actors/pn_gw/views.hpp"
 #include "protocol/pn_gw/pn_gw_table.hpp"
@@ -22,6 +22,18 @@ constexpr protocol::gw_event::kind_t every_event[] = {
     CPNS_GW_EVENTS(CPNS_X)
 #undef CPNS_X
 };
+
+constexpr std::string_view pne_states[] = {not_in_reach,
+#define CPNS_X(id, meaning) #id,
+                                           CPNS_PN_GW_STATES(CPNS_X)
+#undef CPNS_X
+};
+
+/// Its place among the states.
+std::uint8_t state_number(std::string_view state) {
+  const auto* at = std::find(std::begin(pne_states), std::end(pne_states), state);
+  return static_cast<std::uint8_t>(at == std::end(pne_states) ? 0 : at - pne_states);
+}
 
 /// Of a stored device without an actor, as describe_stored has it.
 std::string_view stored_state(protocol::device_standing standing) {
@@ -117,37 +129,45 @@ pne_facts facts_of(const protocol::device_summary& s, std::optional<seconds> rek
           s.keyed ? due_of(s.keyed_since, s.rekey_seconds, rekey) : 0, false};
 }
 
-void pne_tally::put(const std::string& entity, const pne_facts& facts) {
-  const std::lock_guard lock{guard_};
-  pnes_[entity] = facts;
+pne_tally::kept pne_tally::pack(const pne_facts& facts) {
+  return {facts.due, facts.unused_keys, state_number(facts.state), facts.in_reach};
 }
-void pne_tally::put_all(std::vector<std::pair<std::string, pne_facts>> pnes) {
-  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+void pne_tally::put(const shared_text& entity, const pne_facts& facts) {
+  const std::lock_guard lock{guard_};
+  pnes_.insert_or_assign(entity, pack(facts));
+}
+void pne_tally::put_all(std::vector<std::pair<shared_text, pne_facts>> pnes) {
+  const auto by_name = [](const auto& a, const auto& b) { return a.first.view() < b.first.view(); };
   const auto middle = pnes.begin() + static_cast<std::ptrdiff_t>(pnes.size() / 2);
   auto first_half = std::async(std::launch::async, [&] { std::sort(pnes.begin(), middle, by_name); });
   std::sort(middle, pnes.end(), by_name);
   first_half.get();
   std::inplace_merge(pnes.begin(), middle, pnes.end(), by_name);
   const std::lock_guard lock{guard_};
-  for (auto& [entity, facts] : pnes) pnes_.insert_or_assign(pnes_.end(), std::move(entity), facts);
+  for (auto& [entity, facts] : pnes) pnes_.insert_or_assign(std::move(entity), pack(facts));
 }
 void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
-  put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));
+  put(shared_text{r.entity.text()}, facts_of(r, stored_state(r.standing), false, rekey));
 }
-void pne_tally::out_of_memory(const std::string& entity) {
+void pne_tally::out_of_memory(std::string_view entity) {
   const std::lock_guard lock{guard_};
   const auto it = pnes_.find(entity);
   if (it == pnes_.end()) return;
-  it->second.state = not_in_reach;
+  it->second.state = state_number(not_in_reach);
   it->second.in_reach = false;
 }
-void pne_tally::set_due(const std::string& entity, std::int64_t due) {
+void pne_tally::set_due(std::string_view entity, std::int64_t due) {
   const std::lock_guard lock{guard_};
   if (const auto it = pnes_.find(entity); it != pnes_.end()) it->second.due = due;
 }
-void pne_tally::erase(const std::string& entity) {
+void pne_tally::erase(std::string_view entity) {
   const std::lock_guard lock{guard_};
   pnes_.erase(entity);
+}
+shared_text pne_tally::name_of(std::string_view entity) const {
+  const std::lock_guard lock{guard_};
+  const auto it = pnes_.find(entity);
+  return it == pnes_.end() ? shared_text{entity} : it->first;
 }
 
 std::vector<std::string> pne_tally::names(const std::string& prefix, const std::string& after,
@@ -155,16 +175,13 @@ std::vector<std::string> pne_tally::names(const std::string& prefix, const std::
   std::vector<std::string> out;
   const std::lock_guard lock{guard_};
   auto it = prefix > after ? pnes_.lower_bound(prefix) : pnes_.upper_bound(after);
-  for (; it != pnes_.end() && out.size() < count && it->first.starts_with(prefix); ++it)
-    out.push_back(it->first);
+  for (; it != pnes_.end() && out.size() < count && it->first.view().starts_with(prefix); ++it)
+    out.push_back(it->first.text());
   return out;
 }
 
 void pne_tally::add_to(metrics::sheet& to, time_point now) const {
-  std::map<std::string_view, std::size_t> states{{not_in_reach, 0}};
-#define CPNS_X(id, meaning) states[#id] = 0;
-  CPNS_PN_GW_STATES(CPNS_X)
-#undef CPNS_X
+  std::array<std::size_t, std::size(pne_states)> states{};
   std::size_t due = 0, late = 0, low = 0, unused = 0;
   const auto at = unix_milliseconds(now);
   {
@@ -178,9 +195,9 @@ void pne_tally::add_to(metrics::sheet& to, time_point now) const {
       late += p.in_reach && at >= p.due + update_grace.count() ? 1 : 0;
     }
   }
-  for (const auto& [state, count] : states)
+  for (std::size_t i = 0; i < states.size(); ++i)
     to.gauge("cpns_gateway_pnes", "PNEs by state; not_in_reach: stored, and not seen since the start.",
-             static_cast<double>(count), {{"state", std::string{state}}});
+             static_cast<double>(states[i]), {{"state", std::string{pne_states[i]}}});
   to.gauge("cpns_gateway_keys_unused", "Keys of all PNEs that were not delivered yet.",
            static_cast<double>(unused));
   to.gauge("cpns_gateway_pnes_low_on_keys",

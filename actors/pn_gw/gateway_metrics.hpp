@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +13,8 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/ordered_table.hpp"
+#include "base/shared_text.hpp"
 #include "metrics/registry.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/pn_gw/device_record.hpp"
@@ -78,16 +79,18 @@ class pne_tally {
   /// `low_water`: as of the configuration.
   explicit pne_tally(std::uint32_t low_water) : low_water_(low_water) {}
 
-  void put(const std::string& entity, const pne_facts& facts);
+  void put(const shared_text& entity, const pne_facts& facts);
   /// Many at once, with their Entity IDs, in any order: a tenth of the time of as many put().
-  void put_all(std::vector<std::pair<std::string, pne_facts>> pnes);
+  void put_all(std::vector<std::pair<shared_text, pne_facts>> pnes);
   /// The facts of a device without an actor.
   void put_stored(const protocol::device_record& r, std::optional<seconds> rekey);
   /// A device that rested is not in memory any more; its other facts stay.
-  void out_of_memory(const std::string& entity);
+  void out_of_memory(std::string_view entity);
   /// When its key has to be replaced, Unix ms; 0: never.
-  void set_due(const std::string& entity, std::int64_t due);
-  void erase(const std::string& entity);
+  void set_due(std::string_view entity, std::int64_t due);
+  void erase(std::string_view entity);
+  /// The name as it is here, so that other tables can share it; a new one if the PNE is unknown.
+  [[nodiscard]] shared_text name_of(std::string_view entity) const;
   void set_low_water(std::uint32_t keys) { low_water_ = keys; }
   /// PNEs by state, keys, and updates that are due.
   void add_to(metrics::sheet& to, time_point now) const;
@@ -97,9 +100,18 @@ class pne_tally {
                                                std::size_t count) const;
 
  private:
+  /// pne_facts in fewer bytes, because a gateway may know a million PNEs.
+  struct kept {
+    std::int64_t due = 0;
+    std::uint32_t unused_keys = 0;
+    std::uint8_t state = 0;  ///< see state_number()
+    bool in_reach = false;
+  };
+  static kept pack(const pne_facts& facts);
+
   std::atomic<std::uint32_t> low_water_;
   mutable std::mutex guard_;
-  std::map<std::string, pne_facts> pnes_;
+  ordered_table<shared_text, kept, text_less> pnes_;
 };
 
 /// An update that is due and not done after this time, although the PNE is in reach, is late.

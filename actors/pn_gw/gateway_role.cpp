@@ -276,10 +276,10 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
 
   auto link = server_link_of(c, m.gw, m.keys, m.gate);
   CPNS_TRY(link.user, user_id::parse(c.user));
-  std::vector<std::pair<std::string, pne_facts>> known;
+  std::vector<std::pair<shared_text, pne_facts>> known;
   CPNS_TRY(auto unfinished, unfinished_devices(m.keys, [&](const protocol::device_summary& s) {
              link.incarnation = std::max(link.incarnation, s.incarnation);
-             known.emplace_back(s.entity.text(), facts_of(s, rules->device.rekey_override));
+             known.emplace_back(shared_text{s.entity.text()}, facts_of(s, rules->device.rekey_override));
            }));
   m.tally->put_all(std::move(known));
   link.counted = server_link_metrics{m.counted};

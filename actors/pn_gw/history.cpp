@@ -8,8 +8,8 @@
 namespace cpns::actors {
 namespace {
 
-/// Of an entry, without its events: the lists, the index and the name.
-constexpr std::size_t entry_bytes = 256;
+/// Of an entry, without its events: the list, the index and the name.
+constexpr std::size_t entry_bytes = 128;
 
 boost::json::object as_json(const pne_history::event& e) {
   const auto line = line_of(e);
@@ -24,7 +24,7 @@ boost::json::object as_json(const pne_history::event& e) {
 
 }  // namespace
 
-void pne_history::add(const std::string& entity, const event& e, bool keyed) {
+void pne_history::add(const shared_text& entity, const event& e, bool keyed) {
   if (line_of(e).level == log::level::debug) return;
   std::lock_guard lock{guard_};
   const auto at = entry_of(entity, keyed);
@@ -33,21 +33,21 @@ void pne_history::add(const std::string& entity, const event& e, bool keyed) {
   shrink(keyed);
 }
 
-void pne_history::contact(const std::string& entity, time_point at) {
+void pne_history::contact(std::string_view entity, time_point at) {
   std::lock_guard lock{guard_};
-  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) it->second->seen = at;
+  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) (*it)->seen = at;
 }
 
-void pne_history::forget(const std::string& entity) {
+void pne_history::forget(std::string_view entity) {
   std::lock_guard lock{guard_};
-  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) erase(it->second);
+  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) erase(*it);
 }
 
-pne_history::past pne_history::of(const std::string& entity) const {
+pne_history::past pne_history::of(std::string_view entity) const {
   std::lock_guard lock{guard_};
   const auto it = by_entity_.find(entity);
   if (it == by_entity_.end()) return {};
-  const auto& e = *it->second;
+  const auto& e = **it;
   return {e.events.all(), e.events.failure(), e.seen == time_zero ? std::nullopt : std::optional{e.seen}};
 }
 
@@ -57,10 +57,10 @@ pne_history::bounds pne_history::held() const {
 }
 
 /// The entry at the end of its list, a new one if there is none.
-pne_history::order::iterator pne_history::entry_of(const std::string& entity, bool keyed) {
+pne_history::order::iterator pne_history::entry_of(const shared_text& entity, bool keyed) {
   auto& to = list_of(keyed);
-  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) {
-    const auto at = it->second;
+  if (const auto it = by_entity_.find(entity.view()); it != by_entity_.end()) {
+    const auto at = *it;
     bytes_of(at->keyed) -= at->bytes;
     bytes_of(keyed) += at->bytes;
     to.splice(to.end(), list_of(at->keyed), at);
@@ -70,7 +70,7 @@ pne_history::order::iterator pne_history::entry_of(const std::string& entity, bo
   const auto at = to.emplace(to.end());
   at->entity = entity;
   at->keyed = keyed;
-  by_entity_.emplace(at->entity, at);
+  by_entity_.insert(at);
   return at;
 }
 
@@ -87,7 +87,7 @@ void pne_history::shrink(bool keyed) {
 
 void pne_history::erase(order::iterator at) {
   bytes_of(at->keyed) -= at->bytes;
-  by_entity_.erase(at->entity);
+  by_entity_.erase(at);
   list_of(at->keyed).erase(at);
 }
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <boost/json/object.hpp>
@@ -15,6 +15,7 @@
 #include "actors/pn_gw/packed_events.hpp"
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/shared_text.hpp"
 
 namespace cpns::actors {
 
@@ -46,27 +47,41 @@ class pne_history {
   explicit pne_history(bounds most) : most_(most) {}
 
   /// Events of level debug are left out. `keyed`: the gateway holds or held keys for it.
-  void add(const std::string& entity, const event& e, bool keyed);
+  void add(const shared_text& entity, const event& e, bool keyed);
   /// Only for a PNE that has events.
-  void contact(const std::string& entity, time_point at);
-  void forget(const std::string& entity);
-  [[nodiscard]] past of(const std::string& entity) const;
+  void contact(std::string_view entity, time_point at);
+  void forget(std::string_view entity);
+  [[nodiscard]] past of(std::string_view entity) const;
   /// The memory of both kinds.
   [[nodiscard]] bounds held() const;
 
  private:
   struct entry {
-    std::string entity;
+    shared_text entity;
     packed_events events{};
     time_point seen = time_zero;  ///< time_zero: never
     std::uint32_t bytes = 0;
     bool keyed = false;
   };
   using order = std::list<entry>;  ///< the oldest last event first
+  // The names are in the entries. The functions are noexcept, so that a set does not keep the hashes.
+  struct name_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view entity) const noexcept {
+      return std::hash<std::string_view>{}(entity);
+    }
+    std::size_t operator()(order::iterator e) const noexcept { return (*this)(e->entity.view()); }
+  };
+  struct same_name {
+    using is_transparent = void;
+    bool operator()(order::iterator a, order::iterator b) const noexcept { return a == b; }
+    bool operator()(std::string_view a, order::iterator b) const noexcept { return a == b->entity.view(); }
+    bool operator()(order::iterator a, std::string_view b) const noexcept { return b == a->entity.view(); }
+  };
 
   order& list_of(bool keyed) { return keyed ? keyed_ : strangers_; }
   std::size_t& bytes_of(bool keyed) { return keyed ? held_.keyed : held_.strangers; }
-  order::iterator entry_of(const std::string& entity, bool keyed);
+  order::iterator entry_of(const shared_text& entity, bool keyed);
   void count_again(entry& e);
   void shrink(bool keyed);
   void erase(order::iterator at);
@@ -74,7 +89,7 @@ class pne_history {
   const bounds most_{};
   mutable std::mutex guard_;
   order keyed_, strangers_;
-  std::unordered_map<std::string_view, order::iterator> by_entity_;  ///< the keys are in the entries
+  std::unordered_set<order::iterator, name_hash, same_name> by_entity_;
   bounds held_{0, 0};
 };
 

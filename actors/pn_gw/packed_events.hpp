@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "base/shared_text.hpp"
 #include "protocol/pn_gw/gw_event.hpp"
 
 namespace cpns::actors {
@@ -25,8 +26,8 @@ struct pne_event_line {
 /// What the log says about the kind of `e`.
 log::event_line line_of(const pne_event_line& e);
 
-/// A gateway keeps the events of a hundred thousand PNEs, most of which have no text: one buffer has them all, in 8 bytes
-/// each, 6 more for an epoch, and the text. Also has the last failure, if it is not among them any more. Not thread-safe.
+/// A gateway keeps the events of a hundred thousand PNEs, most of which have no text: one buffer has them all, in 3 to 6 bytes
+/// each, and the text. Also has the last failure, if it is not among them any more. Not thread-safe.
 class packed_events {
  public:
   static constexpr std::size_t events_max = 32;    ///< the oldest one is dropped for another one
@@ -42,9 +43,7 @@ class packed_events {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
-  void drop(std::size_t from);
-
-  std::string packed_;  ///< first the dropped failure, if there is one, then the events
+  shared_text packed_;  ///< first the dropped failure, if there is one, then the events
 };
 
 }  // namespace cpns::actors

@@ -57,7 +57,7 @@ void supervisor_state::let_go(devices_t::iterator it) {
   if (open == 0) return;
   std::vector<std::pair<gw_link, std::string>> links;
   for (const auto& [link, r] : routes_)
-    if (r.device == device) links.emplace_back(link, r.address);
+    if (r.device == device) links.emplace_back(link, r.address.text());
   // All routes to the device go first: detection on one link may close another one to have room.
   for (const auto& [link, address] : links) {
     unproven_.remove(link);
@@ -94,13 +94,13 @@ void supervisor_state::settings(const sup_settings& m) {
 /// A device at rest reads them when it goes on.
 void supervisor_state::send_settings() {
   for (const auto& [number, d] : devices_)
-    if (!d.rested) tell(number, gw_settings{settings_for(d.entity)});
+    if (!d.rested) tell(number, gw_settings{settings_for(d.entity.text())});
 }
 
 bool supervisor_state::stop() {
   stopping_ = true;
   for (auto& [number, d] : devices_)
-    if (d.actor) self_->send(d.actor, gw_shut_down{});
+    if (d.work && d.work->actor) self_->send(d.work->actor, gw_shut_down{});
   devices_.clear();
   self_->send(parts_.uplink, link_shut_down{});
   parts_.uplink = nullptr;
@@ -118,10 +118,12 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record rec
   const auto index = ++next_device_;
   device_parts parts;
   parts.index = index;
+  const auto name = parts.name = parts_.tally->name_of(entity.text());
   parts.record = std::move(record);
   parts.stored = stored;
-  const auto it = devices_.emplace(index, device_entry{entity.text(), start_actor(std::move(parts))}).first;
-  by_entity_.emplace(it->second.entity, index);
+  by_entity_.insert_or_assign(name, index);
+  devices_.emplace(index,
+                   device_entry{name, std::make_unique<at_work>(at_work{start_actor(std::move(parts))})});
   return index;
 }
 
@@ -158,7 +160,7 @@ void supervisor_state::evict(std::uint64_t device) {
   }
   d.evicting = true;
   ++evicting_;
-  if (!d.held) self_->send(d.actor, gw_evict{});
+  if (!d.is_asked_to_rest()) self_->send(d.work->actor, gw_evict{});
 }
 void supervisor_state::keep_alive(device_entry& d) {
   if (d.evictable) evictable_.take(std::exchange(d.evictable, {}));
@@ -175,9 +177,9 @@ void supervisor_state::remove(devices_t::iterator it) {
   keep_alive(it->second);
   if (it->second.evicting) --evicting_;
   if (it->second.rested) --resting_;
-  if (const auto& actor = it->second.actor) {
-    self_->demonitor(actor.address());
-    by_actor_.erase(actor.id());
+  if (const auto& work = it->second.work; work && work->actor) {
+    self_->demonitor(work->actor.address());
+    by_actor_.erase(work->actor.id());
   }
   by_entity_.erase(it->second.entity);
   deadlines_.set(it->first, time_never);
@@ -207,7 +209,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   const auto who = by_actor_.find(m.source.id());
   if (who == by_actor_.end()) return;
   const auto at = devices_.find(who->second);
-  const auto entity = at->second.entity;
+  const auto entity = at->second.entity.text();
   const auto number = at->first;
   ++deaths_;
   log::error(gateway_component, "device-died",

@@ -5,7 +5,6 @@
 
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -15,11 +14,14 @@
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/device_book.hpp"
+#include "actors/pn_gw/packed_rest.hpp"
 #include "actors/pn_gw/permit_window.hpp"
 #include "actors/pn_gw/strangers.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/unproven_links.hpp"
+#include "base/ordered_table.hpp"
 #include "base/seldom.hpp"
+#include "base/shared_text.hpp"
 #include "protocol/pn_gw/detector.hpp"
 
 namespace cpns::actors {
@@ -51,32 +53,36 @@ class supervisor_state {
   gw_permit permit(const sup_permit& m);
 
  private:
-  /// What remains of a device while it has no actor.
-  struct at_rest {
-    protocol::gw_resting machine;
-    std::unique_ptr<const std::string> same_id;  ///< none: empty
-  };
   /// Messages for a device whose actor was asked to rest: it may end before it has them.
   using held_messages = std::vector<std::function<void(const device_actor&)>>;
-  struct device_entry {
-    std::string entity;
+  /// What a device has while it has an actor, or messages for it are pending.
+  struct at_work {
     device_actor actor;                     ///< none: it rests
-    std::unique_ptr<at_rest> rested{};      ///< set while it rests
-    std::unique_ptr<held_messages> held{};  ///< set while its actor was asked to rest
+    std::unique_ptr<held_messages> held{};  ///< set while the actor was asked to rest
     waiting_count waiting{};                ///< new links pending in its mailbox
+  };
+  struct device_entry {
+    shared_text entity;
+    std::unique_ptr<at_work> work;          ///< none: it rests, and no message for it is pending
+    std::unique_ptr<packed_rest> rested{};  ///< set while it rests
     eviction_order::place evictable{};      ///< set while it may be evicted
     std::uint32_t links = 0;                ///< its open links
     bool evicting = false;                  ///< gw_evict was sent
+    [[nodiscard]] bool is_asked_to_rest() const { return work && work->held; }
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
+  /// Of a link whose turn it is.
+  struct detection {
+    std::uint64_t number;
+    protocol::detector probe;
+  };
   /// The receiver of a link's messages: nobody until it is the link's turn, then a detector until a device answers, then
   /// that device.
   struct route_t {
-    std::string address;
+    shared_text address;
     std::uint64_t device = 0;
-    std::unique_ptr<protocol::detector> probe;
-    std::uint64_t number = 0;  ///< of the detector
-    waiting_count waiting{};   ///< messages pending in the mailbox of the device
+    std::unique_ptr<detection> detecting;  ///< none: it is not its turn, or a device has answered
+    waiting_count waiting{};               ///< messages pending in the mailbox of the device
     metrics::presence counted{};
   };
 
@@ -137,8 +143,7 @@ class supervisor_state {
   radio_send_fn send_;
   radio_rssi_fn rssi_;
   devices_t devices_;
-  std::map<std::string_view, std::uint64_t>
-      by_entity_;  ///< in the order of the pages; the names are in devices_
+  ordered_table<shared_text, std::uint64_t, text_less> by_entity_;  ///< in the order of the pages
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   recent_deaths deaths_lately_;
   std::uint64_t next_device_ = 0, deaths_ = 0;
@@ -152,7 +157,7 @@ class supervisor_state {
   std::deque<entity_id> unfinished_;  ///< without an actor yet
   std::unordered_set<std::uint64_t> going_on_;  ///< without a link; they leave memory as soon as they may
   seldom no_room_, cannot_go_on_;
-  std::map<protocol::gw_link, route_t> routes_;
+  ordered_table<protocol::gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;
   std::uint64_t next_number_ = 0;
   unproven_links unproven_;

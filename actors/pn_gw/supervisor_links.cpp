@@ -63,7 +63,7 @@ void supervisor_state::begin_detection(gw_link link, const std::string& address)
     parts_.counted->links_refused.add();
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
-  routes_[link] = {address, 0, nullptr, 0, {}, metrics::presence{parts_.links_of(link)}};
+  routes_[link] = {shared_text{address}, 0, nullptr, {}, metrics::presence{parts_.links_of(link)}};
   unproven_.add(link);
   begin_turns();
 }
@@ -73,11 +73,12 @@ void supervisor_state::begin_turns() {
   const auto& s = parts_.rules->device;
   while (const auto link = unproven_.next(now, crypto::system_entropy())) {
     auto& route = routes_.at(*link);
-    route.number = ++next_number_;
-    route.probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
-                                             parts_.nonces->fresh(now), crypto::system_entropy(), now);
-    by_number_[route.number] = *link;
-    detect(route.number, now);
+    const auto number = ++next_number_;
+    route.detecting = std::make_unique<detection>(
+        detection{number, detector{s.gw, s.lowest_suite, s.answer_timeout, s.retries,
+                                   parts_.nonces->fresh(now), crypto::system_entropy(), now}});
+    by_number_[number] = *link;
+    detect(number, now);
   }
 }
 
@@ -107,7 +108,7 @@ bool supervisor_state::make_room_for_link() {
 void supervisor_state::detect_again(std::uint64_t transport, const std::string& address) {
   std::vector<gw_link> links;
   for (const auto& [link, r] : routes_)
-    if (link.transport == transport && r.device != 0 && r.address == address) links.push_back(link);
+    if (link.transport == transport && r.device != 0 && r.address.view() == address) links.push_back(link);
   for (const auto& link : links) {
     forget(link, "the device woke up");
     begin_detection(link, address);
@@ -118,18 +119,19 @@ void supervisor_state::detect(std::uint64_t number, time_point now) {
   const auto at = by_number_.find(number);
   if (at == by_number_.end()) return;
   const auto link = at->second;
-  auto& peer = routes_[link];
-  if (peer.probe->exhausted(now)) {
+  auto& peer = routes_.at(link);
+  auto& probe = peer.detecting->probe;
+  if (probe.exhausted(now)) {
     lines_->write(now, log::level::info, "no-answer", "no device answers on this link; closing it",
-                  {{"address", peer.address}});
+                  {{"address", peer.address.text()}});
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
-  if (const auto dreq = peer.probe->poll_send(now)) {
+  if (const auto dreq = probe.poll_send(now)) {
     lines_->write(now, log::level::debug, "detecting", "EntityDiscoveryRequest sent",
-                  {{"address", peer.address}, {"step", "1"}});
+                  {{"address", peer.address.text()}, {"step", "1"}});
     send_(link.transport, link.link, *dreq);
   }
-  detections_.set(number, peer.probe->next_deadline());
+  detections_.set(number, probe.next_deadline());
 }
 
 void supervisor_state::message(gw_link link, bytes& message) {
@@ -141,16 +143,19 @@ void supervisor_state::message(gw_link link, bytes& message) {
     if (!held || !peer.waiting.add(link_messages_max)) return drop(link);
     return tell(peer.device, gw_frame{link, std::move(message), peer.waiting, std::move(held)});
   }
-  if (!peer.probe) return;  // it is not its turn, or it is being closed
+  if (!peer.detecting) return;  // it is not its turn, or it is being closed
   std::string why;
-  auto found = peer.probe->handle_frame(message, why);
-  if (!found) return lines_->write(clock(), log::level::debug, "dropped", why, {{"address", peer.address}});
+  auto found = peer.detecting->probe.handle_frame(message, why);
+  if (!found)
+    return lines_->write(clock(), log::level::debug, "dropped", why, {{"address", peer.address.text()}});
   forget_detection(peer);
   unproven_.answered(clock(), link);
   const auto index = device_of(found->entity);
   if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
   auto& device = devices_.at(*index);
-  if (!device.waiting.add(new_links_max)) {
+  if (!device.work) device.work = std::make_unique<at_work>();
+  auto& waiting = device.work->waiting;
+  if (!waiting.add(new_links_max)) {
     drop(link);
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
@@ -159,7 +164,7 @@ void supervisor_state::message(gw_link link, bytes& message) {
   keep_alive(device);
   going_on_.erase(*index);
   tell(*index, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
-                           parts_.radios[link.transport].name, peer.address, device.waiting});
+                           parts_.radios[link.transport].name, peer.address.text(), waiting});
 }
 
 std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity) {
@@ -184,9 +189,10 @@ std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity
 }
 
 void supervisor_state::forget_detection(route_t& peer) {
-  detections_.set(peer.number, time_never);
-  by_number_.erase(peer.number);
-  peer.probe.reset();
+  if (!peer.detecting) return;
+  detections_.set(peer.detecting->number, time_never);
+  by_number_.erase(peer.detecting->number);
+  peer.detecting.reset();
 }
 
 void supervisor_state::forget(gw_link link, const std::string& why) {
@@ -196,7 +202,7 @@ void supervisor_state::forget(gw_link link, const std::string& why) {
   if (it->second.device != 0) {
     auto& d = devices_.at(it->second.device);
     --d.links;
-    lines_->write(clock(), log::level::debug, "link-down", why, {{"entity", d.entity}});
+    lines_->write(clock(), log::level::debug, "link-down", why, {{"entity", d.entity.text()}});
     tell(it->second.device, gw_link_lost{link});
   } else {
     forget_detection(it->second);

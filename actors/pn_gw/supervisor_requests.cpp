@@ -18,7 +18,8 @@ gw_view supervisor_state::radios() const {
   radio_links links(parts_.radios.size());
   for (const auto& [link, r] : routes_) {
     const auto d = devices_.find(r.device);
-    links.add(link.transport, link.link, r.address, d == devices_.end() ? std::string{} : d->second.entity);
+    links.add(link.transport, link.link, r.address.text(),
+              d == devices_.end() ? std::string{} : d->second.entity.text());
   }
   return {describe_radios(parts_.radios, links)};
 }
@@ -28,14 +29,15 @@ caf::result<gw_view> supervisor_state::page(const sup_page& m) const {
   std::vector<device_actor> found;
   boost::json::array notes;
   auto it = m.prefix > m.after ? by_entity_.lower_bound(m.prefix) : by_entity_.upper_bound(m.after);
-  for (; it != by_entity_.end() && found.size() + notes.size() < m.count && it->first.starts_with(m.prefix);
+  for (; it != by_entity_.end() && found.size() + notes.size() < m.count &&
+         it->first.view().starts_with(m.prefix);
        ++it) {
     const auto d = devices_.find(it->second);
     if (d == devices_.end()) continue;
     if (d->second.rested)
       notes.push_back(note_of(d->second).json);
     else
-      found.push_back(d->second.actor);
+      found.push_back(d->second.work->actor);
   }
   return gather(self_, found, std::move(notes));
 }
@@ -44,14 +46,12 @@ caf::result<gw_view> supervisor_state::show(const sup_show& m) const {
   const auto it = by_entity_.find(m.entity);
   const auto d = it == by_entity_.end() ? devices_.end() : devices_.find(it->second);
   if (d != devices_.end() && !d->second.rested)
-    return self_->delegate(d->second.actor, gw_describe{m.in_full});
+    return self_->delegate(d->second.work->actor, gw_describe{m.in_full});
   auto stored = d == devices_.end() ? show_stored_device(*parts_.store, m.entity)
                                     : show_device_at_rest(*parts_.store, note_of(d->second).json.as_object());
   if (!m.in_full || !stored.is_object()) return gw_view{std::move(stored)};
-  if (d != devices_.end() && d->second.rested->machine.link) {
-    const auto on = *d->second.rested->machine.link;
-    if (const auto dbm = rssi_(on.transport, on.link)) stored.get_object()["rssi_dbm"] = *dbm;
-  }
+  if (const auto on = d == devices_.end() ? std::nullopt : d->second.rested->link())
+    if (const auto dbm = rssi_(on->transport, on->link)) stored.get_object()["rssi_dbm"] = *dbm;
   describe_past(stored.get_object(), parts_.history->of(m.entity));
   return gw_view{std::move(stored)};
 }

@@ -24,15 +24,17 @@ void supervisor_state::ask_due_to_rest() {
 
 void supervisor_state::ask_to_rest(std::uint64_t device) {
   const auto it = devices_.find(device);
-  if (it == devices_.end() || !it->second.actor || it->second.evicting || it->second.held) return;
-  it->second.held = std::make_unique<held_messages>();
-  self_->send(it->second.actor, gw_rest{});
+  if (it == devices_.end() || it->second.rested || it->second.evicting) return;
+  auto& work = *it->second.work;
+  if (work.held) return;
+  work.held = std::make_unique<held_messages>();
+  self_->send(work.actor, gw_rest{});
 }
 
 void supervisor_state::rested(const sup_rested& m) {
   const auto it = devices_.find(m.device);
-  if (it == devices_.end() || !it->second.held) return;
-  const auto held = std::move(it->second.held);
+  if (it == devices_.end() || !it->second.is_asked_to_rest()) return;
+  const auto held = std::move(it->second.work->held);
   if (m.rested) rests_now(it, m, held->empty());
   // make_room() chose the device while its actor was asked.
   if (it->second.evicting && m.rested) {
@@ -41,23 +43,23 @@ void supervisor_state::rested(const sup_rested& m) {
   }
   for (auto& use : *held) with_actor(m.device, std::move(use));
   // After the held messages: the actor stays if one of them needs it, and answers with sup_evicted.
-  if (it->second.evicting) self_->send(it->second.actor, gw_evict{});
+  if (it->second.evicting) self_->send(it->second.work->actor, gw_evict{});
 }
 
 /// Its actor ends after the questions that it was sent; its deadline and its links stay. `idle`: no message for it is pending.
 void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bool idle) {
   auto& d = it->second;
-  self_->send(d.actor, gw_shut_down{});
-  self_->demonitor(d.actor.address());
-  by_actor_.erase(d.actor.id());
-  d.actor = nullptr;
-  d.rested = std::make_unique<at_rest>(at_rest{*m.rested, nullptr});
-  if (!m.same_id.empty()) d.rested->same_id = std::make_unique<const std::string>(m.same_id);
+  auto& actor = d.work->actor;
+  self_->send(actor, gw_shut_down{});
+  self_->demonitor(actor.address());
+  by_actor_.erase(actor.id());
+  actor = nullptr;
+  d.rested = std::make_unique<packed_rest>(*m.rested, m.same_id, clock());
   ++resting_;
-  if (idle) d.waiting = {};
+  if (idle) d.work.reset();
   if (m.rested->link)
     if (const auto route = routes_.find(*m.rested->link); route != routes_.end()) {
-      d.rested->machine.place.reset();  // the route has the address
+      d.rested->forget_place();  // the route has the address
       if (idle) route->second.waiting = {};
     }
   if (d.links == 0 && !d.evictable && !d.evicting)
@@ -66,34 +68,37 @@ void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bo
 
 void supervisor_state::with_actor(std::uint64_t device, std::function<void(const device_actor&)> use) {
   auto& d = devices_.at(device);
-  if (d.held) return d.held->push_back(std::move(use));
+  if (d.is_asked_to_rest()) return d.work->held->push_back(std::move(use));
   if (d.rested) wake(device, d);
-  use(d.actor);
+  use(d.work->actor);
 }
 
 /// The actor reads the record itself, so that many that are due at once do not stop the supervisor.
 void supervisor_state::wake(std::uint64_t index, device_entry& d) {
-  const auto rested = std::move(d.rested);
+  auto rested = d.rested->unpacked();
   --resting_;
   keep_alive(d);
   device_parts parts;
   parts.index = index;
+  parts.name = d.entity;
   parts.record.entity = entity_id::parse(d.entity).value();
   parts.stored = true;
-  if (rested->machine.place) parts.place = *rested->machine.place;  // if its link went down meanwhile
-  if (const auto& on = rested->machine.link)
+  if (rested.place) parts.place = *rested.place;  // if its link went down meanwhile
+  if (const auto& on = rested.link)
     if (const auto route = routes_.find(*on); route != routes_.end())
-      parts.place = {parts_.radios[on->transport].name, route->second.address};
-  if (rested->same_id) parts.same_id = *rested->same_id;
-  parts.rested = std::move(rested->machine);
-  d.actor = start_actor(std::move(parts));
+      parts.place = {parts_.radios[on->transport].name, route->second.address.text()};
+  parts.same_id = d.rested->same_id();
+  parts.rested = std::move(rested);
+  d.rested.reset();
+  if (!d.work) d.work = std::make_unique<at_work>();
+  d.work->actor = start_actor(std::move(parts));
 }
 
 /// As after the end of an actor: its PNE connects again. It stays in the list if its record may be read then.
 void supervisor_state::unreadable(const sup_unreadable& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end()) return;
-  const auto entity = it->second.entity;
+  const auto entity = it->second.entity.text();
   close_links(m.device);
   remove(it);
   go_on_with_unfinished();
@@ -110,9 +115,10 @@ void supervisor_state::reschedule_updates() {
   const auto& settings = parts_.rules->device;
   for (auto& [index, d] : devices_) {
     if (!d.rested) continue;
-    auto& machine = d.rested->machine;
+    auto machine = d.rested->unpacked();
     machine.update_due =
         update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
+    d.rested->set_update_due(machine.update_due);
     deadlines_.set(index, machine.next_deadline());
     const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
     parts_.tally->set_due(
@@ -162,13 +168,13 @@ void supervisor_state::go_on_with_unfinished() {
 }
 
 gw_view supervisor_state::note_of(const device_entry& d) const {
-  const auto& machine = d.rested->machine;
+  const auto machine = d.rested->unpacked();
   std::optional<gw_place> where;
   if (machine.place) where = *machine.place;
   if (machine.link)
     if (const auto route = routes_.find(*machine.link); route != routes_.end())
-      where = gw_place{parts_.radios[machine.link->transport].name, route->second.address};
-  return {note_of_rest(d.entity, machine, where, d.rested->same_id ? *d.rested->same_id : std::string{})};
+      where = gw_place{parts_.radios[machine.link->transport].name, route->second.address.text()};
+  return {note_of_rest(d.entity.text(), machine, where, d.rested->same_id())};
 }
 
 }  // namespace cpns::actors

@@ -30,12 +30,11 @@ result<std::vector<bytes>> fragmenter::split(byte_view message) {
   return frames;
 }
 
-void reassembler::partial::begin(std::uint8_t n, std::uint64_t at) {
-  pieces.assign(fragments_max, {});
-  number = n;
-  age = at;
-  count.reset();
-  have = size = 0;
+reassembler::partial& reassembler::begin(std::uint8_t number) {
+  auto& p = partials_.emplace_back();
+  p.number = number;
+  p.pieces.assign(fragments_max, {});
+  return p;
 }
 
 void reassembler::end(const partial& p) {
@@ -46,15 +45,11 @@ void reassembler::end(const partial& p) {
 reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
   for (auto& p : partials_)
     if (p.number == number) return p;
-  auto* place = &partials_.emplace_back();
-  if (partials_.size() > partials_max) {
-    partials_.pop_back();
-    place = &*std::min_element(partials_.begin(), partials_.end(),
-                               [](const partial& a, const partial& b) { return a.age < b.age; });
+  if (partials_.size() >= partials_max) {
+    partials_.erase(partials_.begin());
     ++given_up_;
   }
-  place->begin(number, ++clock_);
-  return *place;
+  return begin(number);
 }
 
 result<std::optional<bytes>> reassembler::take(byte_view frame) {
@@ -69,13 +64,15 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
     return fail(errc::wire_oversized, "a fragment is larger than the maximum message");
   if (last && index == 0) return std::optional<bytes>{to_bytes(piece)};
 
-  auto& p = find_or_begin(frame[0]);
-  if (!p.pieces[index].empty()) {
-    if (equal(p.pieces[index], piece)) return std::optional<bytes>{};
+  auto* found = &find_or_begin(frame[0]);
+  if (!found->pieces[index].empty()) {
+    if (equal(found->pieces[index], piece)) return std::optional<bytes>{};
     // The message number wrapped around: the unfinished message of the same number is lost.
     ++given_up_;
-    p.begin(frame[0], ++clock_);
+    end(*found);
+    found = &begin(frame[0]);
   }
+  auto& p = *found;
   if ((p.count && index >= *p.count) || (last && p.count) || p.size + piece.size() > message_max) {
     end(p);
     ++given_up_;

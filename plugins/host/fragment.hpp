@@ -50,18 +50,17 @@ class reassembler {
  private:
   struct partial {
     std::uint8_t number = 0;
-    std::uint64_t age = 0;
     std::optional<std::size_t> count;  ///< known once the last fragment has arrived
     std::size_t have = 0, size = 0;
     std::vector<bytes> pieces;
-    void begin(std::uint8_t n, std::uint64_t at);
   };
   partial& find_or_begin(std::uint8_t number);
+  partial& begin(std::uint8_t number);
   void end(const partial& p);
 
-  /// At most four. Empty between messages, and for those of one fragment, because a gateway has many links.
+  /// At most four, the oldest first. Empty between messages, and for those of one fragment, because a gateway has many links.
   std::vector<partial> partials_;
-  std::uint64_t clock_ = 0, given_up_ = 0;
+  std::uint64_t given_up_ = 0;
 };
 
 }  // namespace cpns::plugins

@@ -244,7 +244,7 @@ TEST(pn_gw_rest, a_read_that_fails_for_a_while_costs_the_link_and_not_the_place_
 TEST(pn_gw_rest, an_idle_pne_takes_little_memory_with_its_events) {
   if (mallinfo2().uordblks == 0) GTEST_SKIP() << "a sanitizer has its own allocator";
   constexpr int pnes = 1000;
-  constexpr std::size_t most = 1280;  // bytes, what malloc() adds included
+  constexpr std::size_t most = 800;  // bytes, what malloc() adds included
   gateway_choices c = every_minute();
   c.devices_max = c.links_max = 2 * pnes;
   c.requests_max = pnes;

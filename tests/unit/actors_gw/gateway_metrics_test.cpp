@@ -30,7 +30,7 @@ class gateway_tally : public testing::Test {
     counted.collect([this](metrics::sheet& to) { tally.add_to(to, noon); });
   }
   void put(const device_record& r, std::string_view state, bool in_reach) {
-    tally.put(r.entity.text(), facts_of(r, state, in_reach, std::nullopt));
+    tally.put(shared_text{r.entity.text()}, facts_of(r, state, in_reach, std::nullopt));
   }
   metrics::registry counted;
   pne_tally tally{8};

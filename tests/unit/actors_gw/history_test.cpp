@@ -16,7 +16,7 @@ pne_history::event event(int second, happens kind = happens::confirmed, bool unp
   return {start + seconds{second}, kind, 0, {}, unproven};
 }
 
-std::string name(int i) { return "urn:dev:os:32473-" + std::to_string(1000 + i); }
+shared_text name(int i) { return shared_text{"urn:dev:os:32473-" + std::to_string(1000 + i)}; }
 
 TEST(pne_history, keeps_the_last_events) {
   pne_history h;
