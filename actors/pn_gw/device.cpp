@@ -30,7 +30,7 @@ class pn_gw_device {
         supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
         claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
         history_(std::move(parts.history)), counted_(std::move(parts.counted)),
-        tally_(std::move(parts.tally)), stored_(parts.stored),
+        tally_(std::move(parts.tally)), stored_(parts.stored), row_(parts.row),
         machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
         same_id_(std::move(parts.same_id)) {
     if (parts.rested)
@@ -139,8 +139,10 @@ class pn_gw_device {
     if (m.number != writes_) return;
     saving_ = false;
     if (std::exchange(erasing_, false)) return erased(m.outcome);
-    stored_ = stored_ || m.outcome;
-    if (!m.outcome) {
+    if (m.outcome) {
+      stored_ = true;
+      row_ = store_->written(row_);
+    } else {
       machine_.handle_persist_failed(now());
       write_failed(m.outcome.error().message());
     }
@@ -266,7 +268,7 @@ class pn_gw_device {
     if (!uncertain_) return true;
     looks_again_ = clock_() + store_glance;
     if (saving_ || ending_ || !store_->health().writable) return false;
-    auto kept = store_->load(entity_);
+    auto kept = store_->read(entity_);
     if (!kept) {
       if (!std::exchange(logged_unreadable_, true))
         log::error(gateway_component, "record-unreadable", kept.error().message(),
@@ -274,10 +276,11 @@ class pn_gw_device {
       return false;
     }
     uncertain_ = logged_unreadable_ = false;
+    row_ = kept->row;
     device_record fresh;
     fresh.entity = entity_;
     fresh.user = user_;
-    go_on_from(*kept ? std::move(**kept) : std::move(fresh));
+    go_on_from(kept->record ? std::move(*kept->record) : std::move(fresh));
     return true;
   }
   void go_on_from(device_record stored) {
@@ -384,9 +387,12 @@ class pn_gw_device {
 
   void act(gw_persist&& o) {
     saving_ = true;
-    store_->save(o.record, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
-      caf::anon_send(me, gw_saved{number, outcome});
-    });
+    store_->save(
+        o.record,
+        [me = device_actor{self_}, number = ++writes_](const status& outcome) {
+          caf::anon_send(me, gw_saved{number, outcome});
+        },
+        row_);
   }
   void act(gw_send&& o) { send_(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
@@ -436,6 +442,7 @@ class pn_gw_device {
   std::shared_ptr<pne_tally> tally_;
   pne_facts facts_{};  ///< as the tally has them
   bool stored_;        ///< the store has the record
+  row_mark row_;       ///< of the stored record; not while uncertain_
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two addresses seen last

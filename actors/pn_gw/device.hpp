@@ -32,6 +32,7 @@ struct device_parts {
   std::shared_ptr<const supervisor_metrics> counted = std::make_shared<supervisor_metrics>();
   std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
   bool stored = false;  ///< whether the store has the record
+  row_mark row{};       ///< of the record
   /// Of a device that rested: it goes on. Of `record` only the Entity ID counts; the actor reads the stored one.
   std::optional<protocol::gw_resting> rested{};
   protocol::gw_place place{};  ///< of its link, if it rested with one

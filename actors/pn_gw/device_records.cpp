@@ -18,9 +18,10 @@ constexpr seconds progress_pause{5};
 
 status read_record(device_parts& parts) {
   const auto entity = parts.record.entity;
-  auto kept = parts.store->load(entity);
-  if (kept && *kept) {
-    parts.record = std::move(**kept);
+  auto kept = parts.store->read(entity);
+  if (kept && kept->record) {
+    parts.record = std::move(*kept->record);
+    parts.row = kept->row;
     return {};
   }
   auto why =

@@ -114,12 +114,19 @@ pn_gw_settings supervisor_state::settings_for(const std::string& entity) const {
   return out;
 }
 
-std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record, bool stored) {
+/// `of`: as it was read.
+std::uint64_t supervisor_state::spawn(const entity_id& entity, stored_device of) {
   const auto index = ++next_device_;
   device_parts parts;
   parts.index = index;
-  parts.record = std::move(record);
-  parts.stored = stored;
+  parts.stored = of.record.has_value();
+  parts.row = of.row;
+  if (of.record) {
+    parts.record = std::move(*of.record);
+  } else {
+    parts.record.entity = entity;
+    parts.record.user = parts_.rules->device.user;
+  }
   const auto it = devices_.emplace(index, device_entry{entity.text(), start_actor(std::move(parts))}).first;
   by_entity_.emplace(it->second.entity, index);
   return index;
@@ -218,11 +225,11 @@ void supervisor_state::died(const caf::down_msg& m) {
   parts_.tally->erase(entity);
   go_on_with_unfinished();
   if (deaths_lately_.again(entity, clock())) return;
-  auto record = parts_.store->load(entity_id::parse(entity).value());
-  if (!record || !*record) return;
-  parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
-  const auto id = (*record)->entity;
-  if (owes_server(**record)) spawn(id, std::move(**record));
+  const auto id = entity_id::parse(entity).value();
+  auto stored = parts_.store->read(id);
+  if (!stored || !stored->record) return;
+  parts_.tally->put_stored(*stored->record, parts_.rules->device.rekey_override);
+  if (owes_server(*stored->record)) spawn(id, *std::move(stored));
 }
 
 void supervisor_state::arm() {

@@ -88,7 +88,7 @@ class supervisor_state {
   [[nodiscard]] protocol::pn_gw_settings settings_for(const std::string& entity) const;
   void send_settings();
   void reschedule_updates();
-  std::uint64_t spawn(const entity_id& entity, protocol::device_record record, bool stored = true);
+  std::uint64_t spawn(const entity_id& entity, stored_device of);
   device_actor start_actor(device_parts parts);
   result<std::uint64_t> present(const std::string& entity);
   void evict(std::uint64_t device);

@@ -138,22 +138,22 @@ void supervisor_state::go_on_with_unfinished() {
     auto entity = std::move(unfinished_.front());
     unfinished_.pop_front();
     if (by_entity_.contains(entity.text())) continue;
-    auto record = parts_.store->load(entity);
-    if (!record && may_be_read_later(record.error())) {
+    auto stored = parts_.store->read(entity);
+    if (!stored && may_be_read_later(stored.error())) {
       // The next event of a radio or an actor tries again.
-      if (cannot_go_on_.due(clock(), record.error().message()))
-        log::error(gateway_component, "store-unreadable", record.error().message(),
+      if (cannot_go_on_.due(clock(), stored.error().message()))
+        log::error(gateway_component, "store-unreadable", stored.error().message(),
                    {{"entity", entity.text()}});
       unfinished_.push_back(std::move(entity));
       return;
     }
-    if (!record)
-      log::error(gateway_component, "record-unreadable", record.error().message(),
+    if (!stored)
+      log::error(gateway_component, "record-unreadable", stored.error().message(),
                  {{"entity", entity.text()}});
-    if (!record || !*record || !owes_server(**record)) continue;
+    if (!stored || !stored->record || !owes_server(*stored->record)) continue;
     // A request that is not a refill goes on when the PNE comes, which may be never.
-    const bool waits_for_pne = (*record)->request && !(*record)->request_is_refill;
-    const auto device = spawn(entity, std::move(**record));
+    const bool waits_for_pne = stored->record->request && !stored->record->request_is_refill;
+    const auto device = spawn(entity, *std::move(stored));
     if (!waits_for_pne) going_on_.insert(device);
   }
   if (unfinished_.empty())
