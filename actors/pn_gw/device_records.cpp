@@ -18,7 +18,7 @@ constexpr seconds progress_pause{5};
 
 status read_record(device_parts& parts) {
   const auto entity = parts.record.entity;
-  auto kept = parts.store->read(entity);
+  auto kept = parts.shared->store->read(entity);
   if (kept && kept->record) {
     parts.record = std::move(*kept->record);
     parts.row = kept->row;

@@ -80,8 +80,8 @@ void key_store::save(const protocol::device_record& record, storage::commit_done
   op.value = protocol::encode(record);
   op.expected = row.version;
   op.read_at = row.read_at;
-  commit(record.entity, std::move(op),
-         record.to_report ? std::optional{record.keyed_since} : std::nullopt, std::move(done));
+  commit(record.entity, std::move(op), record.to_report ? std::optional{record.keyed_since} : std::nullopt,
+         std::move(done));
 }
 
 row_mark key_store::written(const row_mark& before) const {

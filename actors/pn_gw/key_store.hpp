@@ -27,8 +27,9 @@ struct stored_devices {
 /// What the actor of a device, the only one that writes its row, knows of the row: a write that says it needs no read before.
 /// If the row is another one nevertheless, the write fails.
 struct row_mark {
-  std::optional<std::uint64_t> version;  ///< 0: there is no row; nullopt: not known, and a write replaces any
-  std::uint64_t read_at = 0;             ///< as of storage::sealed_op
+  std::optional<std::uint64_t>
+      version;                ///< 0: the row does not exist; nullopt: not known, and a write replaces any
+  std::uint64_t read_at = 0;  ///< as of storage::sealed_op
 };
 struct stored_device {
   std::optional<protocol::device_record> record;  ///< none: the store has none

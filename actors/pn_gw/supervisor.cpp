@@ -73,6 +73,7 @@ void supervisor_state::timer(const sup_timer& m) {
   const auto now = clock();
   for (auto k : deadlines_.take_due(now, ticks_at_once)) tell(k, gw_tick{});
   ask_due_to_rest();
+  reschedule_some();
   for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
   if (permit_.is_over(now)) close_permit("permit-ended", "the time of the permit window is over");
   arm();
@@ -93,8 +94,8 @@ void supervisor_state::settings(const sup_settings& m) {
 
 /// A device at rest reads them when it goes on.
 void supervisor_state::send_settings() {
-  for (const auto& [number, d] : devices_)
-    if (!d.rested) tell(number, gw_settings{settings_for(d.entity)});
+  for (const auto& [actor, number] : by_actor_)
+    tell(number, gw_settings{settings_for(devices_.at(number).entity)});
 }
 
 bool supervisor_state::stop() {
@@ -136,18 +137,9 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, stored_device of)
 device_actor supervisor_state::start_actor(device_parts parts) {
   const auto index = parts.index;
   parts.settings = settings_for(parts.record.entity.text());
-  parts.clock = parts_.clock;
-  parts.dates = parts_.dates;
-  parts.send = send_;
-  parts.rssi = rssi_;
-  parts.store = parts_.store;
+  parts.shared = of_devices_;
   parts.uplink = parts_.uplink;
   parts.supervisor = supervisor_actor{self_};
-  parts.claimants = claimants_;
-  parts.lines = lines_;
-  parts.history = parts_.history;
-  parts.counted = parts_.counted;
-  parts.tally = parts_.tally;
   auto actor = spawn_device(self_->system(), std::move(parts));
   self_->monitor(actor);
   by_actor_.emplace(actor.id(), index);
@@ -234,8 +226,8 @@ void supervisor_state::died(const caf::down_msg& m) {
 
 void supervisor_state::arm() {
   begin_turns();
-  const auto next = std::min(
-      {deadlines_.next(), detections_.next(), unproven_.next_turn(), permit_.until(), may_rest_.next()});
+  const auto next = std::min({deadlines_.next(), detections_.next(), unproven_.next_turn(), permit_.until(),
+                              may_rest_.next(), rescheduled_to_ ? clock() : time_never});
   if (const auto t = armed_.arm(clock(), next))
     self_->delayed_send(supervisor_actor{self_}, t->wait, sup_timer{t->at});
 }

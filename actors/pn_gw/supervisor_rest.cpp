@@ -73,6 +73,7 @@ void supervisor_state::with_actor(std::uint64_t device, std::function<void(const
 
 /// The actor reads the record itself, so that many that are due at once do not stop the supervisor.
 void supervisor_state::wake(std::uint64_t index, device_entry& d) {
+  if (rescheduled_to_ && d.entity > *rescheduled_to_) reschedule(index, d);
   const auto rested = std::move(d.rested);
   --resting_;
   keep_alive(d);
@@ -103,22 +104,40 @@ void supervisor_state::unreadable(const sup_unreadable& m) {
     parts_.tally->erase(entity);
 }
 
-/// As a machine that does not rest does with other settings.
+/// As a machine that does not rest does with other settings. A million devices take seconds, so each turn has some of them, in
+/// the order of their names; one that goes on before its turn is rescheduled then.
 void supervisor_state::reschedule_updates() {
+  rescheduled_to_ = std::string{};
+  reschedule_some();
+}
+
+void supervisor_state::reschedule_some() {
+  if (!rescheduled_to_) return;
+  auto it = by_entity_.upper_bound(*rescheduled_to_);
+  std::string_view last;
+  for (std::size_t n = 0; it != by_entity_.end() && n < ticks_at_once; ++it, ++n) {
+    last = it->first;
+    if (const auto d = devices_.find(it->second); d != devices_.end() && d->second.rested)
+      reschedule(d->first, d->second);
+  }
+  if (it == by_entity_.end())
+    rescheduled_to_.reset();
+  else
+    rescheduled_to_ = std::string{last};
+  arm();
+}
+
+void supervisor_state::reschedule(std::uint64_t index, const device_entry& d) {
   const auto now = clock();
   const auto ahead = (parts_.dates ? parts_.dates().wall : now) - now;
   const auto& settings = parts_.rules->device;
-  for (auto& [index, d] : devices_) {
-    if (!d.rested) continue;
-    auto& machine = d.rested->machine;
-    machine.update_due =
-        update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
-    deadlines_.set(index, machine.next_deadline());
-    const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
-    parts_.tally->set_due(
-        d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
-  }
-  arm();
+  auto& machine = d.rested->machine;
+  machine.update_due =
+      update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
+  deadlines_.set(index, machine.next_deadline());
+  const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
+  parts_.tally->set_due(
+      d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
 }
 
 void supervisor_state::load_unfinished() {
