@@ -93,6 +93,8 @@ class sealed_store {
   result<std::optional<secret_bytes>> get(table t, byte_view row) const;
   /// True if the row exists.
   result<bool> has(table t, byte_view row) const;
+  /// For sealed_op::read_at of a row whose version is known and whose only writer has no write under way.
+  [[nodiscard]] std::uint64_t moment() const { return under_.moment(); }
   /// As store::write: the outcome of each batch; a batch is atomic. Durable on return.
   std::vector<status> write_all(std::span<const sealed_batch> batches);
   /// The same for one batch.

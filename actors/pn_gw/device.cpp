@@ -25,19 +25,22 @@ class pn_gw_device {
  public:
   pn_gw_device(device_actor::pointer self, device_parts parts)
       : self_(self), index_(parts.index), name_(std::move(parts.name)), entity_(parts.record.entity),
-        user_(parts.record.user), clock_(std::move(parts.clock)), dates_(std::move(parts.dates)),
-        send_(std::move(parts.send)), rssi_(std::move(parts.rssi)), store_(parts.store),
-        uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
-        settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
-        lines_(std::move(parts.lines)), history_(std::move(parts.history)),
-        counted_(std::move(parts.counted)), tally_(std::move(parts.tally)), stored_(parts.stored),
-        machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
+        user_(parts.record.user), shared_(std::move(parts.shared)), uplink_(std::move(parts.uplink)),
+        supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)), stored_(parts.stored),
+        row_(parts.row), machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
         same_id_(std::move(parts.same_id)) {
     if (parts.rested)
       take_over(*parts.rested, parts.place.address);  // a message follows
     else
       apply();
   }
+
+  /// An actor that dies in the middle of a message has told nobody of the events just before.
+  ~pn_gw_device() {
+    if (!news_.empty()) tell_history();
+  }
+  pn_gw_device(const pn_gw_device&) = delete;
+  pn_gw_device& operator=(const pn_gw_device&) = delete;
 
   void detected(const gw_detected& m) {
     m.waiting.take();
@@ -54,7 +57,7 @@ class pn_gw_device {
   }
   void frame(const gw_frame& m) {
     m.waiting.take();
-    if (m.link == proven_) history_->contact(entity_.text(), dates().wall);
+    if (m.link == proven_) heard_ = dates().wall;
     if (is_certain()) machine_.handle_frame(now(), m.link, m.message);
     apply();
   }
@@ -84,7 +87,7 @@ class pn_gw_device {
     if (is_certain()) {
       machine_.handle_report_outcome(now(), m.which, m.outcome);
       // After another outcome the record is written.
-      if (m.outcome == report_outcome::ok && !machine_.record().to_report) store_->report_answered(entity_);
+      if (m.outcome == report_outcome::ok && !machine_.record().to_report) store().report_answered(entity_);
     }
     apply();
   }
@@ -139,8 +142,10 @@ class pn_gw_device {
     if (m.number != writes_) return;
     saving_ = false;
     if (std::exchange(erasing_, false)) return erased(m.outcome);
-    stored_ = stored_ || m.outcome;
-    if (!m.outcome) {
+    if (m.outcome) {
+      stored_ = true;
+      row_ = store().written(row_);
+    } else {
       machine_.handle_persist_failed(now());
       write_failed(m.outcome.error().message());
     }
@@ -153,8 +158,8 @@ class pn_gw_device {
                                machine_.state() == pn_gw_state::awaiting_approval, same_id_);
     if (!in_full) return {std::move(out)};
     if (const auto on = proven_ ? proven_ : links_.empty() ? std::nullopt : std::optional{links_.back()})
-      if (const auto dbm = rssi_(on->transport, on->link)) out["rssi_dbm"] = *dbm;
-    describe_past(out, history_->of(entity_.text()));
+      if (const auto dbm = shared_->rssi(on->transport, on->link)) out["rssi_dbm"] = *dbm;
+    describe_past(out, shared_->history->of(entity_.text()));
     return {std::move(out)};
   }
   /// All earlier messages were handled: if the actor is still unneeded, nobody needs its state outside of the
@@ -188,7 +193,7 @@ class pn_gw_device {
  private:
   [[nodiscard]] pn_gw_machine made_from(device_record record) const {
     return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
-            clock_(),  dates(),           claimants_.get()};
+            clock(),   dates(),           shared_->claimants.get()};
   }
   [[nodiscard]] pn_gw_machine gone_on(device_parts& parts) const {
     return {settings_,
@@ -197,9 +202,9 @@ class pn_gw_device {
             parts.place,
             crypto::openssl_suite(),
             crypto::system_entropy(),
-            clock_(),
+            clock(),
             dates(),
-            claimants_.get()};
+            shared_->claimants.get()};
   }
   void take_over(const gw_resting& rested, const std::string& address) {
     if (rested.link) {
@@ -215,13 +220,13 @@ class pn_gw_device {
     if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !undecided_.empty() ||
         !releasing_.empty() || !forgetting_.empty() || links_.size() > 1)
       return std::nullopt;
-    auto rested = machine_.rest(clock_());
+    auto rested = machine_.rest(clock());
     // The machine forgets a link that it closes; the radio reports its end a moment later.
     if (rested && rested->link.has_value() == links_.empty()) return std::nullopt;
     return rested;
   }
   void detected_now(const gw_detected& m) {
-    began_ = clock_();
+    began_ = clock();
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
   }
 
@@ -229,24 +234,28 @@ class pn_gw_device {
     return {machine_.state(), machine_.record().standing, !links_.empty(), settings_};
   }
   [[nodiscard]] std::string no_writes() const {
-    return "not done: the store accepts no writes at present: " + store_->health().why;
+    return "not done: the store accepts no writes at present: " + store().health().why;
   }
   void write_failed(const std::string& why) {
     log::error(gateway_component, "record-not-written", why, {{"entity", entity_.text()}});
-    history_->add(name_, {dates().wall, std::nullopt, 0, why}, machine_.record().generation > 0);
+    news_.push_back({dates().wall, std::nullopt, 0, why});
+    tell_history();
     uncertain_ = true;
-    looks_again_ = clock_() + store_glance;
+    looks_again_ = clock() + store_glance;
     answer("not known to be done: " + why);
     deliver(forgetting_, "not known to be done: " + why);
   }
 
+  [[nodiscard]] storage::commit_done when_written() {
+    return [me = device_actor{self_}, number = ++writes_](const status& outcome) {
+      caf::anon_send(me, gw_saved{number, outcome});
+    };
+  }
   /// After the pending write, if there is one.
   void erase_record() {
     if (saving_ || ending_ || forgetting_.empty()) return;
     saving_ = erasing_ = true;
-    store_->erase(entity_, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
-      caf::anon_send(me, gw_saved{number, outcome});
-    });
+    store().erase(entity_, when_written());
   }
   void erased(const status& outcome) {
     if (!outcome) {
@@ -264,9 +273,9 @@ class pn_gw_device {
   /// input; then the record is read again.
   bool is_certain() {
     if (!uncertain_) return true;
-    looks_again_ = clock_() + store_glance;
-    if (saving_ || ending_ || !store_->health().writable) return false;
-    auto kept = store_->load(entity_);
+    looks_again_ = clock() + store_glance;
+    if (saving_ || ending_ || !store().health().writable) return false;
+    auto kept = store().read(entity_);
     if (!kept) {
       if (!std::exchange(logged_unreadable_, true))
         log::error(gateway_component, "record-unreadable", kept.error().message(),
@@ -274,10 +283,11 @@ class pn_gw_device {
       return false;
     }
     uncertain_ = logged_unreadable_ = false;
+    row_ = kept->row;
     device_record fresh;
     fresh.entity = entity_;
     fresh.user = user_;
-    go_on_from(*kept ? std::move(**kept) : std::move(fresh));
+    go_on_from(kept->record ? std::move(*kept->record) : std::move(fresh));
     return true;
   }
   void go_on_from(device_record stored) {
@@ -318,6 +328,7 @@ class pn_gw_device {
       if (!output) break;
       std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
+    tell_history();
     if (!saving_) answer_decisions();
     if (!supervisor_) return;
     enter_tally();
@@ -339,7 +350,11 @@ class pn_gw_device {
   }
   void enter_tally() {
     const auto facts = facts_now();
-    if (std::exchange(facts_, facts) != facts) tally_->put(name_, facts);
+    if (std::exchange(facts_, facts) != facts) shared_->tally->put(name_, facts);
+  }
+  void tell_history() {
+    shared_->history->add(name_, news_, machine_.record().generation > 0, std::exchange(heard_, time_zero));
+    news_.clear();
   }
   void stop_working() {
     ending_ = true;
@@ -353,9 +368,9 @@ class pn_gw_device {
   /// Before the supervisor may make another actor of this device.
   void leave_tally() {
     if (stored_)
-      tally_->put_stored(machine_.record(), settings_.rekey_override);
+      shared_->tally->put_stored(machine_.record(), settings_.rekey_override);
     else
-      tally_->erase(entity_.text());
+      shared_->tally->erase(entity_.text());
   }
   [[nodiscard]] bool is_unneeded() const {
     return !saving_ && !uncertain_ && deadline_ == time_never &&
@@ -365,30 +380,22 @@ class pn_gw_device {
     if (machine_.state() == pn_gw_state::awaiting_approval) return sup_unneeded::kind_t::awaits_person;
     return keeps_nothing() ? sup_unneeded::kind_t::nothing_kept : sup_unneeded::kind_t::away;
   }
-  /// An unverified peer that merely claims an Entity ID must not keep an actor alive after its link closes.
-  [[nodiscard]] bool keeps_nothing() const {
-    const auto& r = machine_.record();
-    const auto state = machine_.state();
-    if (state == pn_gw_state::rejected || state == pn_gw_state::revoked) return true;
-    return (state == pn_gw_state::found || state == pn_gw_state::backing_off ||
-            state == pn_gw_state::awaiting_approval) &&
-           r.generation == 0;
-  }
+  [[nodiscard]] bool keeps_nothing() const { return is_of_no_use(machine_.state(), machine_.record()); }
 
   time_point now() {
-    const auto t = clock_();
+    const auto t = clock();
     machine_.note_dates(t, dates());
     return t;
   }
-  [[nodiscard]] gw_dates dates() const { return dates_ ? dates_() : gw_dates{clock_()}; }
+  [[nodiscard]] time_point clock() const { return shared_->clock(); }
+  [[nodiscard]] key_store& store() const { return *shared_->store; }
+  [[nodiscard]] gw_dates dates() const { return shared_->dates ? shared_->dates() : gw_dates{clock()}; }
 
   void act(gw_persist&& o) {
     saving_ = true;
-    store_->save(o.record, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
-      caf::anon_send(me, gw_saved{number, outcome});
-    });
+    store().save(*o.record, when_written(), row_);
   }
-  void act(gw_send&& o) { send_(o.to.transport, o.to.link, o.message); }
+  void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
   void act(gw_request&& o) {
     self_->send(uplink_, link_ask{device_actor{self_}, o.id,
@@ -403,18 +410,18 @@ class pn_gw_device {
     self_->send(supervisor_, sup_link_proven{o.link});
   }
   void act(gw_event&& o) {
-    const auto at = clock_();
-    counted_->happened(o.kind);
+    const auto at = clock();
+    shared_->counted->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
               ": a copied image or an impostor; only the one that proves its key is served";
     }
-    history_->add(name_, {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
-                  machine_.record().generation > 0);
-    if (!o.unproven && proven_) history_->contact(entity_.text(), dates().wall);
-    write_event(*lines_, o, entity_.text(), at, began_);
+    const auto wall = dates().wall;
+    news_.push_back({wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven});
+    if (!o.unproven && proven_) heard_ = wall;
+    write_event(*shared_->lines, o, entity_.text(), at, began_);
   }
 
   device_actor::pointer self_;
@@ -422,21 +429,13 @@ class pn_gw_device {
   shared_text name_;  ///< entity_
   entity_id entity_;
   user_id user_;
-  clock_fn clock_;
-  std::function<gw_dates()> dates_;
-  radio_send_fn send_;
-  radio_rssi_fn rssi_;
-  key_store* store_;
+  std::shared_ptr<const shared_parts> shared_;
   server_link_actor uplink_;
   supervisor_actor supervisor_;
   pn_gw_settings settings_;
-  std::shared_ptr<claimant_book> claimants_;
-  std::shared_ptr<unproven_lines> lines_;
-  std::shared_ptr<pne_history> history_;
-  std::shared_ptr<const supervisor_metrics> counted_;
-  std::shared_ptr<pne_tally> tally_;
   pne_facts facts_{};  ///< as the tally has them
   bool stored_;        ///< the store has the record
+  row_mark row_;       ///< of the stored record; not while uncertain_
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two addresses seen last
@@ -444,11 +443,13 @@ class pn_gw_device {
   std::vector<gw_link> unjudged_;             ///< unproven ones whose exchange is not over
   std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
   std::optional<gw_link> proven_;             ///< the link on which a tag verified last
+  std::vector<pne_history::event> news_;      ///< not in the history yet
+  time_point heard_ = time_zero;              ///< the last contact that is not there yet
   promises undecided_, forgetting_;
   promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
-  time_point began_ = clock_();
+  time_point began_ = clock();
   std::uint64_t writes_ = 0;
   bool saving_ = false;
   bool erasing_ = false;    ///< the pending write erases the record
@@ -462,15 +463,15 @@ class pn_gw_device {
 }  // namespace
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts) {
-  auto shared = std::make_shared<device_parts>(std::move(parts));
-  return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
-    report_exceptions(self, "device/" + shared->record.entity.text());
+  auto given = std::make_shared<device_parts>(std::move(parts));
+  return system.spawn([given](device_actor::pointer self) -> device_actor::behavior_type {
+    report_exceptions(self, "device/" + given->record.entity.text());
     std::shared_ptr<pn_gw_device> d;
-    if (const auto read = shared->rested ? read_record(*shared) : status{}; !read) {
-      self->send(shared->supervisor, sup_unreadable{shared->index, may_be_read_later(read.error())});
+    if (const auto read = given->rested ? read_record(*given) : status{}; !read) {
+      self->send(given->supervisor, sup_unreadable{given->index, may_be_read_later(read.error())});
       self->quit();  // no message is handled
     } else {
-      d = std::make_shared<pn_gw_device>(self, std::move(*shared));
+      d = std::make_shared<pn_gw_device>(self, std::move(*given));
     }
     return {
         [d](const gw_detected& m) { d->detected(m); },

@@ -15,24 +15,30 @@
 
 namespace cpns::actors {
 
+/// What the actors of all devices share. An actor is made for each exchange of a device at rest, so it copies none of this.
+struct shared_parts {
+  clock_fn clock;
+  std::function<protocol::gw_dates()> dates;  ///< empty: use `clock` as the wall clock
+  radio_send_fn send;
+  radio_rssi_fn rssi;
+  key_store* store = nullptr;  ///< outlives the actors
+  std::shared_ptr<protocol::claimant_book> claimants;
+  std::shared_ptr<unproven_lines> lines;
+  std::shared_ptr<pne_history> history;
+  std::shared_ptr<const supervisor_metrics> counted;
+  std::shared_ptr<pne_tally> tally;
+};
+
 struct device_parts {
   std::uint64_t index = 0;
   shared_text name{};  ///< the Entity ID of the record, for the tables that share it
   protocol::pn_gw_settings settings;
   protocol::device_record record;
-  clock_fn clock;
-  std::function<protocol::gw_dates()> dates;  ///< empty: use `clock` as the wall clock
-  radio_send_fn send;
-  radio_rssi_fn rssi;
-  key_store* store = nullptr;  ///< outlives the actor
+  std::shared_ptr<const shared_parts> shared;
   server_link_actor uplink;
   supervisor_actor supervisor;
-  std::shared_ptr<protocol::claimant_book> claimants;
-  std::shared_ptr<unproven_lines> lines;
-  std::shared_ptr<pne_history> history;
-  std::shared_ptr<const supervisor_metrics> counted = std::make_shared<supervisor_metrics>();
-  std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
   bool stored = false;  ///< whether the store has the record
+  row_mark row{};       ///< of the record
   /// Of a device that rested: it goes on. Of `record` only the Entity ID counts; the actor reads the stored one.
   std::optional<protocol::gw_resting> rested{};
   protocol::gw_place place{};  ///< of its link, if it rested with one

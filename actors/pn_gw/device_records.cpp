@@ -18,9 +18,10 @@ constexpr seconds progress_pause{5};
 
 status read_record(device_parts& parts) {
   const auto entity = parts.record.entity;
-  auto kept = parts.store->load(entity);
-  if (kept && *kept) {
-    parts.record = std::move(**kept);
+  auto kept = parts.shared->store->read(entity);
+  if (kept && kept->record) {
+    parts.record = std::move(*kept->record);
+    parts.row = kept->row;
     return {};
   }
   auto why =
@@ -32,6 +33,13 @@ status read_record(device_parts& parts) {
 
 bool may_be_read_later(const error& why) {
   return fault_of(why.code) == fault::store && why != errc::store_damaged && why != errc::store_sealed;
+}
+
+bool is_of_no_use(pn_gw_state state, const device_record& record) {
+  if (state == pn_gw_state::rejected || state == pn_gw_state::revoked) return true;
+  return (state == pn_gw_state::found || state == pn_gw_state::backing_off ||
+          state == pn_gw_state::awaiting_approval) &&
+         record.generation == 0;
 }
 
 bool stands_as(pn_gw_state state, device_standing standing) {

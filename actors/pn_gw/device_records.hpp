@@ -15,4 +15,8 @@ bool may_be_read_later(const error& why);
 /// Whether a record with this standing belongs to a machine in this state.
 bool stands_as(protocol::pn_gw_state state, protocol::device_standing standing);
 
+/// Whether an actor in this state keeps nothing that is worth its memory after its link has closed: an unverified peer that
+/// merely claims an Entity ID must not keep one.
+bool is_of_no_use(protocol::pn_gw_state state, const protocol::device_record& record);
+
 }  // namespace cpns::actors

@@ -1,5 +1,6 @@
 #include "actors/pn_gw/history.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <string_view>
 
@@ -24,18 +25,21 @@ boost::json::object as_json(const pne_history::event& e) {
 
 }  // namespace
 
-void pne_history::add(const shared_text& entity, const event& e, bool keyed) {
-  if (line_of(e).level == log::level::debug) return;
+void pne_history::add(const shared_text& entity, std::span<const event> events, bool keyed, time_point seen) {
+  const auto is_kept = [](const event& e) { return line_of(e).level != log::level::debug; };
+  const bool any = std::any_of(events.begin(), events.end(), is_kept);
+  if (!any && seen == time_zero) return;
   std::lock_guard lock{guard_};
+  if (!any) {
+    if (const auto it = by_entity_.find(entity); it != by_entity_.end()) (*it)->seen = seen;
+    return;
+  }
   const auto at = entry_of(entity, keyed);
-  at->events.add(e);
+  for (const auto& e : events)
+    if (is_kept(e)) at->events.add(e);
+  if (seen != time_zero) at->seen = seen;
   count_again(*at);
   shrink(keyed);
-}
-
-void pne_history::contact(std::string_view entity, time_point at) {
-  std::lock_guard lock{guard_};
-  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) (*it)->seen = at;
 }
 
 void pne_history::forget(std::string_view entity) {

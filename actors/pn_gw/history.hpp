@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -46,10 +47,9 @@ class pne_history {
   pne_history() = default;
   explicit pne_history(bounds most) : most_(most) {}
 
-  /// Events of level debug are left out. `keyed`: the gateway holds or held keys for it.
-  void add(const shared_text& entity, const event& e, bool keyed);
-  /// Only for a PNE that has events.
-  void contact(std::string_view entity, time_point at);
+  /// Events of level debug are left out. `keyed`: the gateway holds or held keys for it. `seen`: the last message over a link
+  /// on which a tag verified, kept only of a PNE that has events; time_zero: none.
+  void add(const shared_text& entity, std::span<const event> events, bool keyed, time_point seen = time_zero);
   void forget(std::string_view entity);
   [[nodiscard]] past of(std::string_view entity) const;
   /// The memory of both kinds.

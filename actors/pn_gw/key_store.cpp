@@ -41,6 +41,11 @@ result<user_credentials> decode_credentials(byte_view in) {
   return c;
 }
 
+/// Erases the row of the device, unless it gets a value.
+storage::sealed_op op_of(const entity_id& entity) {
+  return {storage::table::peers, to_bytes(as_bytes(entity.text())), std::nullopt};
+}
+
 }  // namespace
 
 void key_store::note_date(std::int64_t keyed_since, std::int64_t not_after) const {
@@ -52,31 +57,46 @@ void key_store::note_date(std::int64_t keyed_since, std::int64_t not_after) cons
 }
 
 result<std::optional<protocol::device_record>> key_store::load(const entity_id& entity) const {
-  CPNS_TRY(const auto found, rows_.get(storage::table::peers, as_bytes(entity.text())));
-  if (!found) return std::optional<protocol::device_record>{};
-  CPNS_TRY(auto record, protocol::decode_device_record(found->expose()));
+  CPNS_TRY(auto found, read(entity));
+  return std::move(found.record);
+}
+
+result<stored_device> key_store::read(const entity_id& entity) const {
+  CPNS_TRY(const auto found, rows_.read_one(storage::table::peers, as_bytes(entity.text())));
+  const row_mark row{found.version, found.read_at};
+  if (!found.value) return stored_device{std::nullopt, row};
+  CPNS_TRY(auto record, protocol::decode_device_record(found.value->expose()));
   note_date(record.keyed_since, record.not_after);
   if (record.to_report) {
     const std::lock_guard lock{reports_->guard};
     if (!reports_->open.is_open(entity.text())) record.to_report.reset();
   }
-  return std::optional{std::move(record)};
+  return stored_device{std::move(record), row};
 }
 
-void key_store::save(const protocol::device_record& record, storage::commit_done done) {
+void key_store::save(const protocol::device_record& record, storage::commit_done done, row_mark row) {
   note_date(record.keyed_since, record.not_after);
-  commit(record.entity, protocol::encode(record),
-         record.to_report ? std::optional{record.keyed_since} : std::nullopt, std::move(done));
+  auto op = op_of(record.entity);
+  op.value = protocol::encode(record);
+  op.expected = row.version;
+  op.read_at = row.read_at;
+  commit(record.entity, std::move(op), record.to_report ? std::optional{record.keyed_since} : std::nullopt,
+         std::move(done));
+}
+
+row_mark key_store::written(const row_mark& before) const {
+  if (!before.version) return {};
+  return {*before.version + 1, rows_.moment()};
 }
 
 void key_store::erase(const entity_id& entity, storage::commit_done done) {
-  commit(entity, std::nullopt, std::nullopt, std::move(done));
+  commit(entity, op_of(entity), std::nullopt, std::move(done));
 }
 
-void key_store::commit(const entity_id& entity, std::optional<secret_bytes> record,
+void key_store::commit(const entity_id& entity, storage::sealed_op record,
                        std::optional<std::int64_t> reports_since, storage::commit_done done) {
   storage::sealed_batch batch;
-  batch.push_back({storage::table::peers, to_bytes(as_bytes(entity.text())), std::move(record)});
+  batch.push_back(std::move(record));
   const std::lock_guard lock{reports_->guard};
   commit_with(reports_->open.write(entity.text(), reports_since), entity, std::move(batch), std::move(done));
 }

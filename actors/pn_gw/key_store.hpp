@@ -24,6 +24,18 @@ struct stored_devices {
   std::vector<error> unreadable;  ///< one per unreadable row; names its device if the row could be decrypted
 };
 
+/// What the actor of a device, the only one that writes its row, knows of the row: a write that says it needs no read before.
+/// If the row is another one nevertheless, the write fails.
+struct row_mark {
+  std::optional<std::uint64_t>
+      version;                ///< 0: the row does not exist; nullopt: not known, and a write replaces any
+  std::uint64_t read_at = 0;  ///< as of storage::sealed_op
+};
+struct stored_device {
+  std::optional<protocol::device_record> record;  ///< none: the store has none
+  row_mark row;
+};
+
 /// storage::group_committer::submit in production; tests delay writes.
 using make_durable_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
 
@@ -35,9 +47,13 @@ class key_store {
 
   /// After summaries(), `to_report` of the record is set only if the server has not answered the report.
   result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
+  /// The same for a device that will write its record.
+  [[nodiscard]] result<stored_device> read(const entity_id& entity) const;
   /// `done` is called once, when the record is durable or the write failed: from another thread, or before
-  /// save() returns. It must not block.
-  void save(const protocol::device_record& record, storage::commit_done done);
+  /// save() returns. It must not block. `row`: as it is now; after a failure it is not known.
+  void save(const protocol::device_record& record, storage::commit_done done, row_mark row = {});
+  /// The row of a record after its save() has become durable, and before the next one. `before`: of that save().
+  [[nodiscard]] row_mark written(const row_mark& before) const;
   /// Erases the record of a device; a missing one is not an error. `done` as of save().
   void erase(const entity_id& entity, storage::commit_done done);
   /// The server has answered the report of the PNE, and its record will not be written for that.
@@ -63,9 +79,9 @@ class key_store {
  private:
   void note_date(std::int64_t keyed_since, std::int64_t not_after) const;
   [[nodiscard]] result<settled_reports> stored_reports() const;
-  /// Writes the record of a device, nullopt: erases it.
-  void commit(const entity_id& entity, std::optional<secret_bytes> record,
-              std::optional<std::int64_t> reports_since, storage::commit_done done);
+  /// Writes or erases the record of a device.
+  void commit(const entity_id& entity, storage::sealed_op record, std::optional<std::int64_t> reports_since,
+              storage::commit_done done);
   /// Writes `batch` with the row of the reports if it is due. Call with the guard held.
   void commit_with(open_reports::change change, const entity_id& entity, storage::sealed_batch batch,
                    storage::commit_done done);

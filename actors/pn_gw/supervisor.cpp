@@ -73,6 +73,7 @@ void supervisor_state::timer(const sup_timer& m) {
   const auto now = clock();
   for (auto k : deadlines_.take_due(now, ticks_at_once)) tell(k, gw_tick{});
   ask_due_to_rest();
+  reschedule_some();
   for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
   if (permit_.is_over(now)) close_permit("permit-ended", "the time of the permit window is over");
   arm();
@@ -93,8 +94,8 @@ void supervisor_state::settings(const sup_settings& m) {
 
 /// A device at rest reads them when it goes on.
 void supervisor_state::send_settings() {
-  for (const auto& [number, d] : devices_)
-    if (!d.rested) tell(number, gw_settings{settings_for(d.entity.text())});
+  for (const auto& [actor, number] : by_actor_)
+    tell(number, gw_settings{settings_for(devices_.at(number).entity.text())});
 }
 
 bool supervisor_state::stop() {
@@ -114,13 +115,20 @@ pn_gw_settings supervisor_state::settings_for(const std::string& entity) const {
   return out;
 }
 
-std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record, bool stored) {
+/// `of`: its record, if the store has one, and its row.
+std::uint64_t supervisor_state::spawn(const entity_id& entity, stored_device of) {
   const auto index = ++next_device_;
   device_parts parts;
   parts.index = index;
   const auto name = parts.name = parts_.tally->name_of(entity.text());
-  parts.record = std::move(record);
-  parts.stored = stored;
+  parts.stored = of.record.has_value();
+  parts.row = of.row;
+  if (of.record) {
+    parts.record = std::move(*of.record);
+  } else {
+    parts.record.entity = entity;
+    parts.record.user = parts_.rules->device.user;
+  }
   by_entity_.insert_or_assign(name, index);
   devices_.emplace(index,
                    device_entry{name, std::make_unique<at_work>(at_work{start_actor(std::move(parts))})});
@@ -131,18 +139,9 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record rec
 device_actor supervisor_state::start_actor(device_parts parts) {
   const auto index = parts.index;
   parts.settings = settings_for(parts.record.entity.text());
-  parts.clock = parts_.clock;
-  parts.dates = parts_.dates;
-  parts.send = send_;
-  parts.rssi = rssi_;
-  parts.store = parts_.store;
+  parts.shared = of_devices_;
   parts.uplink = parts_.uplink;
   parts.supervisor = supervisor_actor{self_};
-  parts.claimants = claimants_;
-  parts.lines = lines_;
-  parts.history = parts_.history;
-  parts.counted = parts_.counted;
-  parts.tally = parts_.tally;
   auto actor = spawn_device(self_->system(), std::move(parts));
   self_->monitor(actor);
   by_actor_.emplace(actor.id(), index);
@@ -220,17 +219,17 @@ void supervisor_state::died(const caf::down_msg& m) {
   parts_.tally->erase(entity);
   go_on_with_unfinished();
   if (deaths_lately_.again(entity, clock())) return;
-  auto record = parts_.store->load(entity_id::parse(entity).value());
-  if (!record || !*record) return;
-  parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
-  const auto id = (*record)->entity;
-  if (owes_server(**record)) spawn(id, std::move(**record));
+  const auto id = entity_id::parse(entity).value();
+  auto stored = parts_.store->read(id);
+  if (!stored || !stored->record) return;
+  parts_.tally->put_stored(*stored->record, parts_.rules->device.rekey_override);
+  if (owes_server(*stored->record)) spawn(id, *std::move(stored));
 }
 
 void supervisor_state::arm() {
   begin_turns();
-  const auto next = std::min(
-      {deadlines_.next(), detections_.next(), unproven_.next_turn(), permit_.until(), may_rest_.next()});
+  const auto next = std::min({deadlines_.next(), detections_.next(), unproven_.next_turn(), permit_.until(),
+                              may_rest_.next(), rescheduled_to_ ? clock() : time_never});
   if (const auto t = armed_.arm(clock(), next))
     self_->delayed_send(supervisor_actor{self_}, t->wait, sup_timer{t->at});
 }

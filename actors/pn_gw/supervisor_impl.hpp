@@ -94,7 +94,9 @@ class supervisor_state {
   [[nodiscard]] protocol::pn_gw_settings settings_for(const std::string& entity) const;
   void send_settings();
   void reschedule_updates();
-  std::uint64_t spawn(const entity_id& entity, protocol::device_record record, bool stored = true);
+  void reschedule_some();
+  void reschedule(std::uint64_t index, const device_entry& d);
+  std::uint64_t spawn(const entity_id& entity, stored_device of);
   device_actor start_actor(device_parts parts);
   result<std::uint64_t> present(const std::string& entity);
   void evict(std::uint64_t device);
@@ -150,6 +152,8 @@ class supervisor_state {
   eviction_order evictable_;
   std::size_t evicting_ = 0, resting_ = 0;
   rest_queue may_rest_;
+  /// While devices at rest get deadlines of other settings: the name of the last one that has its own.
+  std::optional<std::string> rescheduled_to_;
   /// After a restart, those that owe the server something: after an upgrade this can be each PNE, so few have an actor at a time.
   static constexpr std::size_t going_on_max = 1024;
   static constexpr seconds going_on_waits{
@@ -166,6 +170,9 @@ class supervisor_state {
   std::shared_ptr<shared_claimants> claimants_ = std::make_shared<shared_claimants>();
   std::shared_ptr<unproven_lines> lines_ =
       std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));
+  const std::shared_ptr<const shared_parts> of_devices_ = std::make_shared<const shared_parts>(
+      shared_parts{parts_.clock, parts_.dates, send_, rssi_, parts_.store, claimants_, lines_, parts_.history,
+                   parts_.counted, parts_.tally});
   permit_window permit_;
   deadline_heap deadlines_, detections_;
   armed_timers armed_;

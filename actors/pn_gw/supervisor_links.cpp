@@ -177,15 +177,12 @@ std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity
                 {{"entity", entity.text()}, {"limit", std::to_string(parts_.rules->devices_max)}});
     return std::nullopt;
   }
-  auto record = parts_.store->load(entity);
-  if (!record) {
-    log::error(gateway_component, "record-unreadable", record.error().message(), {{"entity", entity.text()}});
+  auto stored = parts_.store->read(entity);
+  if (!stored) {
+    log::error(gateway_component, "record-unreadable", stored.error().message(), {{"entity", entity.text()}});
     return std::nullopt;
   }
-  device_record fresh;
-  fresh.entity = entity;
-  fresh.user = parts_.rules->device.user;
-  return spawn(entity, *record ? std::move(**record) : std::move(fresh), record->has_value());
+  return spawn(entity, *std::move(stored));
 }
 
 void supervisor_state::forget_detection(route_t& peer) {

@@ -61,9 +61,9 @@ result<std::uint64_t> supervisor_state::present(const std::string& entity) {
   CPNS_TRY(const auto id, entity_id::parse(entity));
   auto it = by_entity_.find(entity);
   if (it == by_entity_.end()) {
-    CPNS_TRY(auto record, parts_.store->load(id));
-    if (!record) return fail(errc::state_unknown, "the gateway has no device " + entity);
-    spawn(id, std::move(*record));
+    CPNS_TRY(auto stored, parts_.store->read(id));
+    if (!stored.record) return fail(errc::state_unknown, "the gateway has no device " + entity);
+    spawn(id, std::move(stored));
     it = by_entity_.find(entity);
   }
   auto& device = devices_.at(it->second);

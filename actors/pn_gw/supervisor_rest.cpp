@@ -75,6 +75,7 @@ void supervisor_state::with_actor(std::uint64_t device, std::function<void(const
 
 /// The actor reads the record itself, so that many that are due at once do not stop the supervisor.
 void supervisor_state::wake(std::uint64_t index, device_entry& d) {
+  if (rescheduled_to_ && d.entity.view() > *rescheduled_to_) reschedule(index, d);
   auto rested = d.rested->unpacked();
   --resting_;
   keep_alive(d);
@@ -108,23 +109,42 @@ void supervisor_state::unreadable(const sup_unreadable& m) {
     parts_.tally->erase(entity);
 }
 
-/// As a machine that does not rest does with other settings.
+/// As a machine that does not rest does with other settings. A million devices take seconds, so each turn has some of them, in
+/// the order of their names; one that goes on before its turn is rescheduled then.
 void supervisor_state::reschedule_updates() {
+  rescheduled_to_ = std::string{};
+  reschedule_some();
+}
+
+void supervisor_state::reschedule_some() {
+  if (!rescheduled_to_) return;
+  const auto& names = by_entity_;
+  auto it = names.upper_bound(*rescheduled_to_);
+  std::string_view last;
+  for (std::size_t n = 0; it != names.end() && n < ticks_at_once; ++it, ++n) {
+    last = it->first;
+    if (const auto d = devices_.find(it->second); d != devices_.end() && d->second.rested)
+      reschedule(d->first, d->second);
+  }
+  if (it == names.end())
+    rescheduled_to_.reset();
+  else
+    rescheduled_to_ = std::string{last};
+  arm();
+}
+
+void supervisor_state::reschedule(std::uint64_t index, const device_entry& d) {
   const auto now = clock();
   const auto ahead = (parts_.dates ? parts_.dates().wall : now) - now;
   const auto& settings = parts_.rules->device;
-  for (auto& [index, d] : devices_) {
-    if (!d.rested) continue;
-    auto machine = d.rested->unpacked();
-    machine.update_due =
-        update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
-    d.rested->set_update_due(machine.update_due);
-    deadlines_.set(index, machine.next_deadline());
-    const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
-    parts_.tally->set_due(
-        d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
-  }
-  arm();
+  auto machine = d.rested->unpacked();
+  machine.update_due =
+      update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
+  d.rested->set_update_due(machine.update_due);
+  deadlines_.set(index, machine.next_deadline());
+  const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
+  parts_.tally->set_due(
+      d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
 }
 
 void supervisor_state::load_unfinished() {
@@ -144,22 +164,22 @@ void supervisor_state::go_on_with_unfinished() {
     auto entity = std::move(unfinished_.front());
     unfinished_.pop_front();
     if (by_entity_.contains(entity.text())) continue;
-    auto record = parts_.store->load(entity);
-    if (!record && may_be_read_later(record.error())) {
+    auto stored = parts_.store->read(entity);
+    if (!stored && may_be_read_later(stored.error())) {
       // The next event of a radio or an actor tries again.
-      if (cannot_go_on_.due(clock(), record.error().message()))
-        log::error(gateway_component, "store-unreadable", record.error().message(),
+      if (cannot_go_on_.due(clock(), stored.error().message()))
+        log::error(gateway_component, "store-unreadable", stored.error().message(),
                    {{"entity", entity.text()}});
       unfinished_.push_back(std::move(entity));
       return;
     }
-    if (!record)
-      log::error(gateway_component, "record-unreadable", record.error().message(),
+    if (!stored)
+      log::error(gateway_component, "record-unreadable", stored.error().message(),
                  {{"entity", entity.text()}});
-    if (!record || !*record || !owes_server(**record)) continue;
+    if (!stored || !stored->record || !owes_server(*stored->record)) continue;
     // A request that is not a refill goes on when the PNE comes, which may be never.
-    const bool waits_for_pne = (*record)->request && !(*record)->request_is_refill;
-    const auto device = spawn(entity, std::move(**record));
+    const bool waits_for_pne = stored->record->request && !stored->record->request_is_refill;
+    const auto device = spawn(entity, *std::move(stored));
     if (!waits_for_pne) going_on_.insert(device);
   }
   if (unfinished_.empty())

@@ -173,8 +173,8 @@ struct pn_gw_machine::impl {
   std::optional<gw_link> proven;  ///< the good link: that of the last verified tag
   gw_exchange open;
   std::deque<gw_output> outputs;
-  std::optional<device_record> saved;      ///< the durable record during a write; none: equal to `record`
-  std::optional<device_record> in_flight;  ///< the write that the driver polled last
+  std::optional<device_record> saved;  ///< the durable record during a write; none: equal to `record`
+  std::shared_ptr<const device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
   bool place_changed = false;  ///< the stored record may name an earlier place
 

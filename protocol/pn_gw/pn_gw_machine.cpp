@@ -235,7 +235,7 @@ void pn_gw_machine::impl::about_to_change() {
 
 void pn_gw_machine::impl::persist_record() {
   place_changed = false;
-  outputs.emplace_back(gw_persist{record});
+  outputs.emplace_back(gw_persist{std::make_shared<const device_record>(record)});
 }
 
 std::optional<gw_output> pn_gw_machine::impl::poll_output() {
@@ -244,7 +244,7 @@ std::optional<gw_output> pn_gw_machine::impl::poll_output() {
     const bool more = std::any_of(outputs.begin(), outputs.end(),
                                   [](const gw_output& o) { return std::holds_alternative<gw_persist>(o); });
     if (more)
-      saved = std::move(in_flight);
+      saved = *in_flight;
     else
       saved.reset();
     in_flight.reset();

@@ -51,7 +51,7 @@ struct gw_dates {
 
 /// Make the record durable, then continue to poll.
 struct gw_persist {
-  device_record record;
+  std::shared_ptr<const device_record> record;  ///< never null
 };
 struct gw_send {
   gw_link to;

@@ -1,8 +1,11 @@
 // Devices that wait for nothing but their next update: their actors end, and go on when they are needed.
 #include <malloc.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <vector>
 
+#include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device_book.hpp"
 #include "tests/actors/pn_gw_harness.hpp"
 
@@ -174,6 +177,26 @@ TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
   p.settle();
   EXPECT_EQ(p.at_rest(), 1);
   EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{60}));
+}
+
+TEST(pn_gw_rest, another_interval_of_updates_reaches_more_devices_than_fit_into_a_turn) {
+  constexpr int pnes = static_cast<int>(actors::ticks_at_once) + 50;
+  gateway_choices c;
+  c.rekey = seconds{86'400};
+  c.devices_max = c.links_max = 2 * pnes;
+  c.requests_max = pnes;
+  resting_harness p{c};
+  std::vector<headset_end*> all;
+  for (int i = 1; i <= pnes; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) p.radio.link_up(*h);
+  ASSERT_TRUE(p.advance_until([&] { return p.at_rest() == pnes; }, seconds{40}));
+  p.set_interval(seconds{60});
+  p.settle();
+  EXPECT_EQ(p.at_rest(), pnes) << "no device needs an actor for it";
+  const auto all_updated = [&] {
+    return std::all_of(all.begin(), all.end(), [](const auto* h) { return h->key() == epoch{1, 1}; });
+  };
+  EXPECT_TRUE(p.advance_until(all_updated, seconds{61}));
 }
 
 TEST(pn_gw_rest, a_command_of_a_person_ends_the_rest) {

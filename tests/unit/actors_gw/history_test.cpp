@@ -16,11 +16,15 @@ pne_history::event event(int second, happens kind = happens::confirmed, bool unp
   return {start + seconds{second}, kind, 0, {}, unproven};
 }
 
+void add(pne_history& h, const shared_text& entity, const pne_history::event& e, bool keyed) {
+  h.add(entity, {&e, 1}, keyed);
+}
+
 shared_text name(int i) { return shared_text{"urn:dev:os:32473-" + std::to_string(1000 + i)}; }
 
 TEST(pne_history, keeps_the_last_events) {
   pne_history h;
-  for (int i = 0; i < 100; ++i) h.add(name(1), event(i), true);
+  for (int i = 0; i < 100; ++i) add(h, name(1), event(i), true);
   const auto past = h.of(name(1));
   ASSERT_EQ(past.events.size(), pne_history::events_max);
   EXPECT_EQ(past.events.front().at, start + seconds{68});
@@ -30,8 +34,8 @@ TEST(pne_history, keeps_the_last_events) {
 
 TEST(pne_history, keeps_events_of_the_device_when_strangers_use_its_name) {
   pne_history h;
-  for (int i = 0; i < 8; ++i) h.add(name(1), event(i), true);
-  for (int i = 0; i < 1000; ++i) h.add(name(1), event(100 + i, happens::backing_off, true), true);
+  for (int i = 0; i < 8; ++i) add(h, name(1), event(i), true);
+  for (int i = 0; i < 1000; ++i) add(h, name(1), event(100 + i, happens::backing_off, true), true);
   const auto past = h.of(name(1));
   EXPECT_EQ(past.events.size(), pne_history::events_max);
   EXPECT_EQ(std::count_if(past.events.begin(), past.events.end(), [](const auto& e) { return !e.unproven; }),
@@ -40,8 +44,8 @@ TEST(pne_history, keeps_events_of_the_device_when_strangers_use_its_name) {
 
 TEST(pne_history, remembers_a_failure_that_is_not_among_the_events_any_more) {
   pne_history h;
-  h.add(name(1), {start, happens::server_refused, 0, "the server says no", false}, true);
-  for (int i = 0; i < 100; ++i) h.add(name(1), event(i), true);
+  add(h, name(1), {start, happens::server_refused, 0, "the server says no", false}, true);
+  for (int i = 0; i < 100; ++i) add(h, name(1), event(i), true);
   const auto past = h.of(name(1));
   ASSERT_TRUE(past.failure.has_value());
   boost::json::object shown;
@@ -52,7 +56,7 @@ TEST(pne_history, remembers_a_failure_that_is_not_among_the_events_any_more) {
 
 TEST(pne_history, leaves_out_events_of_level_debug) {
   pne_history h;
-  h.add(name(1), event(0, happens::dropped, true), true);
+  add(h, name(1), event(0, happens::dropped, true), true);
   EXPECT_EQ(h.held().keyed + h.held().strangers, 0u);
 }
 
@@ -60,8 +64,8 @@ TEST(pne_history, is_bounded_and_the_device_that_was_silent_for_longest_loses_it
   const pne_history::bounds most{100'000, 50'000};
   pne_history h{most};
   for (int i = 0; i < 10'000; ++i) {
-    h.add(name(i), event(i), true);
-    if (i % 10 == 0) h.add(name(0), event(i), true);
+    add(h, name(i), event(i), true);
+    if (i % 10 == 0) add(h, name(0), event(i), true);
   }
   EXPECT_LE(h.held().keyed, most.keyed);
   EXPECT_GT(h.held().keyed, most.keyed / 2);
@@ -72,26 +76,26 @@ TEST(pne_history, is_bounded_and_the_device_that_was_silent_for_longest_loses_it
 
 TEST(pne_history, of_devices_with_keys_is_safe_from_invented_names) {
   pne_history h{{100'000, 50'000}};
-  h.add(name(0), event(0), true);
-  for (int i = 1; i < 10'000; ++i) h.add(name(i), event(i, happens::detected, true), false);
+  add(h, name(0), event(0), true);
+  for (int i = 1; i < 10'000; ++i) add(h, name(i), event(i, happens::detected, true), false);
   EXPECT_FALSE(h.of(name(0)).events.empty());
   EXPECT_LE(h.held().strangers, 50'000u);
 }
 
 TEST(pne_history, moves_a_device_that_got_keys_to_the_others) {
   pne_history h;
-  h.add(name(1), event(0, happens::detected, true), false);
+  add(h, name(1), event(0, happens::detected, true), false);
   EXPECT_GT(h.held().strangers, 0u);
-  h.add(name(1), event(1), true);
+  add(h, name(1), event(1), true);
   EXPECT_EQ(h.held().strangers, 0u);
   EXPECT_EQ(h.of(name(1)).events.size(), 2u);
 }
 
 TEST(pne_history, forgets_a_device) {
   pne_history h;
-  h.add(name(1), event(0), true);
+  add(h, name(1), event(0), true);
   h.forget(name(1));
-  h.contact(name(1), start);
+  h.add(name(1), {}, true, start);
   EXPECT_TRUE(h.of(name(1)).events.empty());
   EXPECT_FALSE(h.of(name(1)).seen.has_value());
   EXPECT_EQ(h.held().keyed, 0u);
@@ -100,7 +104,7 @@ TEST(pne_history, forgets_a_device) {
 TEST(pne_history, shortens_a_long_text_at_the_border_of_a_character) {
   pne_history h;
   std::string why(pne_history::why_max - 1, 'a');
-  h.add(name(1), {start, happens::server_refused, 0, why + "\xc3\xa4 and more", false}, true);
+  add(h, name(1), {start, happens::server_refused, 0, why + "\xc3\xa4 and more", false}, true);
   EXPECT_EQ(h.of(name(1)).events.front().why, why);
 }
 

@@ -80,6 +80,33 @@ protocol::device_record reporting(int number, std::int64_t keyed_since_ms) {
   return r;
 }
 
+TEST_F(key_store_test, a_write_says_which_row_it_replaces) {
+  const auto entity = device(1, 0).entity;
+  const auto first = store->read(entity).value();
+  EXPECT_FALSE(first.record);
+  EXPECT_EQ(first.row.version, 0u);
+  status outcome;
+  const auto save_at = [&](std::int64_t keyed, const row_mark& row) {
+    store->save(
+        device(1, keyed), [&outcome](const status& s) { outcome = s; }, row);
+  };
+  save_at(keyed_ms, first.row);
+  ASSERT_TRUE(outcome);
+  const auto second = store->written(first.row);
+  save_at(keyed_ms + 1, second);
+  ASSERT_TRUE(outcome);
+  save_at(keyed_ms + 2, second);
+  ASSERT_FALSE(outcome) << "another one was written meanwhile";
+  EXPECT_EQ(outcome.error().code, errc::store_conflict);
+  const auto now = store->read(entity).value();
+  EXPECT_EQ(now.record.value().keyed_since, keyed_ms + 1);
+  save_at(keyed_ms + 3, now.row);
+  EXPECT_TRUE(outcome);
+  save_at(keyed_ms + 4, row_mark{});
+  EXPECT_TRUE(outcome) << "any row is replaced";
+  EXPECT_EQ(store->load(entity).value().value().keyed_since, keyed_ms + 4);
+}
+
 TEST_F(newest_date, is_zero_for_an_empty_store) {
   ASSERT_TRUE(store->all().has_value());
   EXPECT_EQ(store->newest_date(), time_zero);

@@ -247,7 +247,7 @@ bool harness::apply(gw_output& out) {
       if (!same) faults.push_back("after a failed write the gateway's memory differs from its disk");
       return false;
     }
-    auto back = decode_device_record(encode(p->record).expose());
+    auto back = decode_device_record(encode(*p->record).expose());
     if (!back) {
       faults.push_back("device record does not decode: " + back.error().message());
       return false;

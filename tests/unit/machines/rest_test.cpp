@@ -17,7 +17,8 @@ using kind_t = gw_event::kind_t;
 std::string text_of(const gw_output& out) {
   const auto on = [](gw_link l) { return std::to_string(l.transport) + "." + std::to_string(l.link); };
   const auto bytes_of = [](byte_view b) { return std::string{as_text(b)}; };
-  if (const auto* p = std::get_if<gw_persist>(&out)) return "persist " + bytes_of(encode(p->record).expose());
+  if (const auto* p = std::get_if<gw_persist>(&out))
+    return "persist " + bytes_of(encode(*p->record).expose());
   if (const auto* m = std::get_if<gw_send>(&out)) return "send " + on(m->to) + " " + bytes_of(m->message);
   if (const auto* r = std::get_if<gw_request>(&out)) return "request " + r->id.hex();
   if (const auto* r = std::get_if<gw_report>(&out)) return "report " + r->which.text();
