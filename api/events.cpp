@@ -1,6 +1,8 @@
 #include "api/events.hpp"
 
 #include <charconv>
+#include <utility>
+#include <vector>
 
 namespace cpns::api {
 
@@ -10,39 +12,71 @@ struct event_hub::listeners {
   std::uint64_t next = 1;
 };
 
-void event_hub::publish(std::string_view name, std::string_view data) {
-  std::shared_ptr<listeners> wake;
-  {
-    std::lock_guard lock{guard_};
-    entry e{next_, event_text(id_of(next_), name, data)};
-    ++next_;
-    bytes_ += e.text.size();
-    ring_.push_back(std::move(e));
-    while (ring_.size() > events_max || (bytes_ > bytes_max && ring_.size() > 1)) {
-      bytes_ -= ring_.front().text.size();
-      ring_.pop_front();
-    }
-    wake = listeners_;
+std::size_t event_hub::entry::size() const {
+  return std::visit([](const auto& e) { return e.size(); }, what);
+}
+
+std::string event_hub::text_of(entry e) const {
+  if (auto* text = std::get_if<std::string>(&e.what)) return std::move(*text);
+  const auto& line = std::get<log::packed_line>(e.what);
+  return event_text(id_of(e.id), line.event(), line.json());
+}
+
+std::shared_ptr<event_hub::listeners> event_hub::add(entry e) {
+  ++next_;
+  bytes_ += e.size();
+  ring_.push_back(std::move(e));
+  while (ring_.size() > events_max || (bytes_ > bytes_max && ring_.size() > 1)) {
+    bytes_ -= ring_.front().size();
+    ring_.pop_front();
   }
-  if (!wake) return;
-  std::lock_guard lock{wake->guard};
-  for (const auto& [number, f] : wake->all) f();
+  return listeners_;
+}
+
+void event_hub::wake_all(const std::shared_ptr<listeners>& them) {
+  if (!them) return;
+  std::lock_guard lock{them->guard};
+  for (const auto& [number, f] : them->all) f();
+}
+
+void event_hub::publish(std::string_view name, std::string_view data) {
+  std::unique_lock lock{guard_};
+  const auto wake = add({next_, event_text(id_of(next_), name, data)});
+  lock.unlock();
+  wake_all(wake);
+}
+
+void event_hub::publish(log::packed_line line) {
+  std::unique_lock lock{guard_};
+  const auto wake = add({next_, std::move(line)});
+  lock.unlock();
+  wake_all(wake);
 }
 
 event_hub::batch event_hub::after(std::uint64_t place, std::size_t bytes) const {
-  std::lock_guard lock{guard_};
   batch out;
   out.last = place;
-  const auto oldest = next_ - ring_.size();
-  if (place + 1 < oldest || place >= next_) {
-    out.cut_off = true;
-    return out;
+  std::vector<entry> found;
+  {
+    std::lock_guard lock{guard_};
+    const auto oldest = next_ - ring_.size();
+    if (place + 1 < oldest || place >= next_) {
+      out.cut_off = true;
+      return out;
+    }
+    std::size_t size = 0;
+    for (auto i = static_cast<std::size_t>(place + 1 - oldest); i < ring_.size() && size <= bytes; ++i) {
+      size += ring_[i].size();
+      found.push_back(ring_[i]);
+    }
   }
-  for (auto i = static_cast<std::size_t>(place + 1 - oldest); i < ring_.size(); ++i) {
-    const auto& e = ring_[i];
-    if (!out.text.empty() && out.text.size() + e.text.size() > bytes) break;
-    out.text += e.text;
-    out.last = e.id;
+  // Without the guard: a thread that logs must not wait for it.
+  for (auto& e : found) {
+    const auto id = e.id;
+    const auto text = text_of(std::move(e));
+    if (!out.text.empty() && out.text.size() + text.size() > bytes) break;
+    out.text += text;
+    out.last = id;
   }
   return out;
 }

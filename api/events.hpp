@@ -10,6 +10,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
+
+#include "base/log.hpp"
 
 namespace cpns::api {
 
@@ -26,6 +29,8 @@ class event_hub {
 
   /// Adds an event and wakes the readers. `data`: one line of JSON. Its id is RUN-NUMBER; numbers count from 1.
   void publish(std::string_view name, std::string_view data);
+  /// The same with a line of the log, which is formatted when a reader gets it.
+  void publish(log::packed_line line);
 
   /// What a reader gets next.
   struct batch {
@@ -48,11 +53,17 @@ class event_hub {
   [[nodiscard]] ticket listen(std::function<void()> wake);
 
  private:
+  /// An event in the format of server-sent events, or a line that is not formatted.
   struct entry {
     std::uint64_t id;
-    std::string text;
+    std::variant<std::string, log::packed_line> what;
+    [[nodiscard]] std::size_t size() const;
   };
   struct listeners;
+  /// The rest of publish(), with the guard held.
+  std::shared_ptr<listeners> add(entry e);
+  static void wake_all(const std::shared_ptr<listeners>& them);
+  [[nodiscard]] std::string text_of(entry e) const;
   const std::string run_;
   mutable std::mutex guard_;
   std::deque<entry> ring_;

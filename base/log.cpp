@@ -202,13 +202,9 @@ void write(level l, component c, std::string_view event, std::string_view text,
   auto& log = process_log();
   if (l < log.lowest.load(std::memory_order_relaxed)) return;
   const auto s = snapshot();
-  detail::line_buffer line;
-  if (observes(*s, l)) {
-    detail::append_line(line, format::json, l, c.name(), event, text, fields);
-    (*s->observer)(event, {line.data(), line.size() - 1});
-    line.clear();
-  }
+  if (observes(*s, l)) (*s->observer)({l, c, event, text, fields});
   if (l < threshold_of(s->now, c.name())) return;
+  detail::line_buffer line;
   if (s->diverted) {
     line.append(text.data(), text.data() + text.size());  // the receiver escapes it
     detail::append_fields(line, fields);

@@ -147,9 +147,28 @@ using diverted_fn = std::function<void(level, std::string_view event, std::strin
 /// [thread-safe] From now on `to` is called for lines of `threshold` and above, on the thread that logs. `configure` ends this.
 void divert(level threshold, diverted_fn to);
 
-/// Called for each line of level info and above, whatever the thresholds are: the stable event id, and the line as JSON
-/// without its line break. On the thread that logs; must not block and must not log.
-using observer_fn = std::function<void(std::string_view event, std::string_view json)>;
+/// Most of the lines that are kept for a reader are never read, and to format one costs more than to log it. So this has the parts
+/// of a line, with the time at which it was made, until somebody wants its text.
+class packed_line {
+ public:
+  packed_line(level l, component c, std::string_view event, std::string_view text,
+              std::initializer_list<field> fields);
+  /// Valid as long as this is neither moved nor destroyed.
+  [[nodiscard]] std::string_view event() const;
+  /// Without a line break.
+  [[nodiscard]] std::string json() const;
+  /// Bytes.
+  [[nodiscard]] std::size_t size() const { return parts_.size(); }
+
+ private:
+  std::chrono::system_clock::time_point at_;
+  level level_;
+  std::string parts_;  ///< component, event, text, then keys and values; the size of each in front of it
+};
+
+/// Called for each line of level info and above, whatever the thresholds are. On the thread that logs; must not block and
+/// must not log.
+using observer_fn = std::function<void(packed_line)>;
 /// [thread-safe] From now on `to` is called too, also after `configure`; an empty function ends it. A call of the former
 /// one may still be under way on another thread.
 void observe(observer_fn to);

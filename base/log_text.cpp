@@ -51,11 +51,10 @@ struct shared_second {
   std::array<char, 40> text{};
 };
 
-void put_time(line_buffer& out) {
+void put_time(line_buffer& out, line_time at) {
   using namespace std::chrono;
   thread_local shared_second last;
-  const auto now = system_clock::now();
-  const auto whole = floor<seconds>(now);
+  const auto whole = floor<seconds>(at);
   if (const auto second = system_clock::to_time_t(whole); second != last.second || last.size == 0) {
     std::tm utc{};
     gmtime_r(&second, &utc);
@@ -66,15 +65,15 @@ void put_time(line_buffer& out) {
     last.second = second;
   }
   put(out, {last.text.data(), last.size});
-  const auto ms = static_cast<unsigned>(duration_cast<milliseconds>(now - whole).count());
+  const auto ms = static_cast<unsigned>(duration_cast<milliseconds>(at - whole).count());
   for (const auto digit : {ms / 100, ms / 10 % 10, ms % 10}) out.push_back(static_cast<char>('0' + digit));
   out.push_back('Z');
 }
 
 void put_json(line_buffer& out, level l, std::string_view component, std::string_view event,
-              std::string_view text, std::initializer_list<field> fields) {
+              std::string_view text, std::span<const field> fields, line_time at) {
   put(out, R"({"time":")");
-  put_time(out);
+  put_time(out, at);
   put(out, R"(","level":")");
   put(out, name_of(l));
   put(out, R"(","component":")");
@@ -93,10 +92,10 @@ void put_json(line_buffer& out, level l, std::string_view component, std::string
 }
 
 void put_text(line_buffer& out, level l, std::string_view component, std::string_view event,
-              std::string_view text, std::initializer_list<field> fields) {
+              std::string_view text, std::span<const field> fields, line_time at) {
   constexpr std::string_view widest = "     ";
   const auto name = name_of(l);
-  put_time(out);
+  put_time(out, at);
   out.push_back(' ');
   put(out, name);
   put(out, widest.substr(std::min(widest.size(), name.size())));
@@ -123,15 +122,15 @@ std::string_view priority_of(level l) {
 }
 
 void append_line(line_buffer& out, format form, level l, std::string_view component, std::string_view event,
-                 std::string_view text, std::initializer_list<field> fields) {
+                 std::string_view text, std::span<const field> fields, line_time at) {
   if (form == format::json)
-    put_json(out, l, component, event, text, fields);
+    put_json(out, l, component, event, text, fields, at);
   else
-    put_text(out, l, component, event, text, fields);
+    put_text(out, l, component, event, text, fields, at);
   out.push_back('\n');
 }
 
-void append_fields(line_buffer& out, std::initializer_list<field> fields) {
+void append_fields(line_buffer& out, std::span<const field> fields) {
   for (const auto& f : fields) {
     out.push_back(' ');
     put(out, f.key);

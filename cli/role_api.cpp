@@ -46,8 +46,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   made->server_ = std::move(*started);
   collect_api(counted, *made->server_);
   // A line may be logged while the observer is replaced, so the hub is shared.
-  log::observe(
-      [hub = made->events_](std::string_view event, std::string_view json) { hub->publish(event, json); });
+  log::observe([hub = made->events_](log::packed_line line) { hub->publish(std::move(line)); });
   return made;
 }
 

@@ -82,20 +82,6 @@ using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done
 /// storage::group_reader::submit in production; tests delay reads.
 using read_fn = std::function<void(std::vector<storage::row_name>, storage::read_done)>;
 
-/// Messages that an actor handles before another one has its turn.
-inline constexpr std::size_t messages_a_turn = 32;
-
-/// Of the server's actor system, which reads no configuration file. It uses work sharing, because idle workers
-/// then cost nothing.
-struct system_config : caf::actor_system_config {
-  system_config() {
-    constexpr std::size_t workers = 2;
-    set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", workers);
-    set("scheduler.max-throughput", messages_a_turn);
-  }
-};
-
 class role_context {
  public:
   role_context(storage::sealed_store& rows, commit_fn make_durable, read_fn read_rows, user_directory& people,

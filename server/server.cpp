@@ -9,6 +9,7 @@
 #include "crypto/tls_psk.hpp"
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
+#include "server/actor_system.hpp"
 #include "server/administration.hpp"
 #include "server/admission_view.hpp"
 #include "server/dispatcher.hpp"

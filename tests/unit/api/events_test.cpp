@@ -17,6 +17,20 @@ TEST(event_hub, gives_the_events_after_a_place_in_order) {
   EXPECT_FALSE(hub.after(2, 1024).cut_off);
 }
 
+TEST(event_hub, formats_a_line_of_the_log_when_a_reader_gets_it) {
+  event_hub hub{"r"};
+  hub.publish("first", "{}");
+  const log::packed_line line{log::level::warn, "server", "second", "a \"text\"", {{"key", "value"}}};
+  hub.publish(log::packed_line{line});
+  hub.publish("third", "{}");
+  const auto text = "id: r-2\nevent: second\ndata: " + line.json() + "\n\n";
+  EXPECT_EQ(hub.after(1, text.size()).text, text);
+  EXPECT_EQ(hub.after(1, text.size()).last, 2U);
+  EXPECT_EQ(hub.after(0, 4096).text,
+            "id: r-1\nevent: first\ndata: {}\n\n" + text + "id: r-3\nevent: third\ndata: {}\n\n");
+  EXPECT_EQ(hub.after(0, 4096).last, 3U);
+}
+
 TEST(event_hub, gives_at_least_one_event_however_small_the_batch_is) {
   event_hub hub{"r"};
   hub.publish("long", std::string(500, 'x'));
@@ -35,6 +49,14 @@ TEST(event_hub, tells_a_reader_that_its_place_is_gone) {
 TEST(event_hub, bounds_the_bytes_of_its_ring) {
   event_hub hub{"r"};
   for (int i = 0; i < 40; ++i) hub.publish("e", std::string(100'000, 'x'));
+  EXPECT_TRUE(hub.after(10, 1024).cut_off);
+  EXPECT_FALSE(hub.after(30, 1024).cut_off);
+}
+
+TEST(event_hub, bounds_the_bytes_of_lines_that_are_not_formatted) {
+  event_hub hub{"r"};
+  const std::string text(100'000, 'x');
+  for (int i = 0; i < 40; ++i) hub.publish(log::packed_line{log::level::info, "server", "e", text, {}});
   EXPECT_TRUE(hub.after(10, 1024).cut_off);
   EXPECT_FALSE(hub.after(30, 1024).cut_off);
 }

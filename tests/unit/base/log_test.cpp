@@ -229,7 +229,7 @@ TEST_F(log_lines, reach_the_observer_from_level_info_on_whatever_the_thresholds_
   s.components["radio"] = level::off;
   ASSERT_TRUE(configure(s));
   std::vector<std::string> seen;
-  observe([&seen](std::string_view event, std::string_view) { seen.emplace_back(event); });
+  observe([&seen](const packed_line& line) { seen.emplace_back(line.event()); });
   EXPECT_TRUE(enabled(level::info, "server"));
   EXPECT_TRUE(enabled(level::error, "radio"));
   EXPECT_FALSE(enabled(level::debug, "server")) << "neither the log nor the observer takes it";
@@ -241,6 +241,34 @@ TEST_F(log_lines, reach_the_observer_from_level_info_on_whatever_the_thresholds_
   info("server", "unobserved", "text");
   EXPECT_EQ(seen, (std::vector<std::string>{"quiet", "silenced"}));
   EXPECT_TRUE(lines().empty());
+}
+
+TEST_F(log_lines, of_an_observer_are_what_the_log_writes_as_json) {
+  s.form = format::json;
+  ASSERT_TRUE(configure(s));
+  const auto without_time = [](const std::string& line) { return line.substr(line.find(R"("level")")); };
+  std::vector<std::string> seen, written;
+  observe([&](const packed_line& line) { seen.push_back(without_time(line.json())); });
+  const std::string name = "a \"hostile\" name\n";
+  info("radio", "found", "a text\t", {{"name", name}, {"empty", ""}});
+  warn("server", "bare", "");
+  observe({});
+  for (const auto& line : lines()) written.push_back(without_time(line));
+  EXPECT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen, written);
+}
+
+TEST(packed_line, keeps_the_time_at_which_it_was_made) {
+  const packed_line line{level::info, "server", "kept", "text", {{"key", "value"}}};
+  const auto first = line.json();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{3};
+  while (std::chrono::steady_clock::now() < until) {
+  }
+  EXPECT_EQ(packed_line{line}.json(), first);
+  EXPECT_EQ(line.event(), "kept");
+  EXPECT_NE(first.find(R"("component":"server","event":"kept","text":"text","key":"value"})"),
+            std::string::npos)
+      << first;
 }
 
 TEST_F(log_lines, follow_the_configured_levels_after_a_reset) {
