@@ -40,8 +40,7 @@ class shared_text {
   }
   std::string_view view() const&& = delete;
   [[nodiscard]] std::string text() const { return std::string{view()}; }
-  operator std::string_view() const& { return view(); }  // NOLINT(google-explicit-constructor)
-  operator std::string_view() const&& = delete;
+  operator std::string_view() const { return view(); }  // NOLINT(google-explicit-constructor)
   /// Of all copies together.
   [[nodiscard]] std::size_t bytes() const { return at_ == nullptr ? 0 : sizeof(head) + at_->size; }
 
