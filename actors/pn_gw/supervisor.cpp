@@ -220,6 +220,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   parts_.tally->erase(entity);
   go_on_with_unfinished();
   if (deaths_lately_.again(entity, clock())) return;
+  if (by_entity_.contains(entity)) return;  // it was among the unfinished
   auto record = parts_.store->load(entity_id::parse(entity).value());
   if (!record || !*record) return;
   parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
