@@ -12,8 +12,8 @@
 
 namespace cpns {
 
-/// A gateway has the name of each PNE in several tables, and a million PNEs. A std::string takes 64 bytes in each of them; this
-/// takes 8, and once for all copies the text and 8 bytes. Immutable. Copies may be used by several threads.
+/// A gateway may have a million PNEs, and the name of each is in several tables. A std::string takes 64 bytes in each of them;
+/// this takes 8, and once for all copies the text and 8 bytes. Immutable. Copies may be used by several threads.
 class shared_text {
  public:
   shared_text() = default;  ///< empty
@@ -33,10 +33,12 @@ class shared_text {
   }
 
   [[nodiscard]] bool empty() const { return at_ == nullptr; }
-  [[nodiscard]] std::string_view view() const {
+  /// Valid as long as this one, which therefore must have a name.
+  [[nodiscard]] std::string_view view() const& {
     return at_ == nullptr ? std::string_view{}
                           : std::string_view{reinterpret_cast<const char*>(at_ + 1), at_->size};
   }
+  std::string_view view() const&& = delete;
   [[nodiscard]] std::string text() const { return std::string{view()}; }
   operator std::string_view() const { return view(); }  // NOLINT(google-explicit-constructor)
   /// Of all copies together.

@@ -9,7 +9,7 @@
 namespace cpns::actors {
 namespace {
 
-/// Of an entry, without its events: the list, the index and the name.
+/// Of an entry, without its name and its events: the list and the index.
 constexpr std::size_t entry_bytes = 128;
 
 boost::json::object as_json(const pne_history::event& e) {
@@ -79,7 +79,7 @@ pne_history::order::iterator pne_history::entry_of(const shared_text& entity, bo
 }
 
 void pne_history::count_again(entry& e) {
-  const auto now = entry_bytes + e.events.bytes();
+  const auto now = entry_bytes + e.entity.bytes() + e.events.bytes();
   bytes_of(e.keyed) = bytes_of(e.keyed) - e.bytes + now;
   e.bytes = static_cast<std::uint32_t>(now);
 }

@@ -26,8 +26,9 @@ struct pne_event_line {
 /// What the log says about the kind of `e`.
 log::event_line line_of(const pne_event_line& e);
 
-/// A gateway keeps the events of a hundred thousand PNEs, most of which have no text: one buffer has them all, in 3 to 6 bytes
-/// each, and the text. Also has the last failure, if it is not among them any more. Not thread-safe.
+/// A gateway keeps the events of a hundred thousand PNEs, most of which have no text: one buffer has them all. An event takes
+/// 3 to 6 bytes soon after the one before it, 7 an hour after it, and the first one more; and its text. Also has the last
+/// failure, if it is not among them any more. Not thread-safe.
 class packed_events {
  public:
   static constexpr std::size_t events_max = 32;    ///< the oldest one is dropped for another one

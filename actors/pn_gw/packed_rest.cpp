@@ -8,6 +8,9 @@ namespace cpns::actors {
 
 using protocol::gw_resting;
 
+static_assert(sizeof(void*) != 8 || (sizeof(packed_rest) == 48 && sizeof(gw_resting) == 96),
+              "a new member: see packed_rest");
+
 packed_rest::packed_rest(const gw_resting& r, std::string same_id, time_point now)
     : updated_at_(r.updated_at), update_due_(r.update_due), rekey_seconds_(r.rekey_seconds),
       has_link_(r.link.has_value()), asleep_(r.asleep), let_in_(r.let_in), woke_(r.woke),

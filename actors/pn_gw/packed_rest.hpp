@@ -15,10 +15,11 @@ namespace cpns::actors {
 /// of them: no failure, nothing to wait for. This has the others in 48 bytes, and all of them where one is unusual. Not thread-safe.
 class packed_rest {
  public:
-  /// `same_id`: of the actor, see describe_device(). Until `now` a member is usual that forbids something until a time.
+  /// `same_id`: of the actor, see describe_device(). A time until which something is forbidden counts as usual
+  /// if it is not after `now`.
   packed_rest(const protocol::gw_resting& r, std::string same_id, time_point now);
 
-  /// With the machine that began to rest it differs at most in times that were over.
+  /// Differs from the state that was packed at most in times that were over.
   [[nodiscard]] protocol::gw_resting unpacked() const;
   [[nodiscard]] std::optional<protocol::gw_link> link() const {
     return has_link_ ? std::optional{protocol::gw_link{transport_, link_}} : std::nullopt;
@@ -42,8 +43,8 @@ class packed_rest {
   std::unique_ptr<unusual> unusual_;  ///< none: the other members are all
   std::uint32_t transport_ = 0;
   std::uint32_t rekey_seconds_;
-  std::uint32_t claims_after_ =
-      0;  ///< ms after updated_at_, since each proof sets it; 0: claims may come at any time
+  /// ms from updated_at_ to claims_not_before, which each proof sets some time after itself; 0: claims may come at any time.
+  std::uint32_t claims_after_ = 0;
   bool has_link_ : 1, asleep_ : 1, let_in_ : 1, woke_ : 1, server_wanted_ : 1, recover_wanted_ : 1,
       claimed_ : 1, request_is_refill_ : 1;
   std::uint8_t resets_;

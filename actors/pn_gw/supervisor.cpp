@@ -219,6 +219,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   parts_.tally->erase(entity);
   go_on_with_unfinished();
   if (deaths_lately_.again(entity, clock())) return;
+  if (by_entity_.contains(entity)) return;  // it was among the unfinished
   const auto id = entity_id::parse(entity).value();
   auto stored = parts_.store->read(id);
   if (!stored || !stored->record) return;

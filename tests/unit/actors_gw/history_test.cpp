@@ -82,6 +82,16 @@ TEST(pne_history, of_devices_with_keys_is_safe_from_invented_names) {
   EXPECT_LE(h.held().strangers, 50'000u);
 }
 
+TEST(pne_history, counts_the_names) {
+  pne_history shorts, longs;
+  const shared_text name_of_64{std::string(64, 'n')}, name_of_1{"n"};
+  shorts.add(name_of_1, event(0), false);
+  longs.add(name_of_64, event(0), false);
+  EXPECT_EQ(longs.held().strangers, shorts.held().strangers + 63);
+  longs.forget(name_of_64);
+  EXPECT_EQ(longs.held().strangers, 0u);
+}
+
 TEST(pne_history, moves_a_device_that_got_keys_to_the_others) {
   pne_history h;
   add(h, name(1), event(0, happens::detected, true), false);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <random>
 #include <vector>
 
 namespace cpns::actors {
@@ -83,6 +84,36 @@ TEST(packed_rest, keeps_each_member_that_is_unusual) {
     change(all);
     expect_kept(one);
     expect_kept(all);
+  }
+}
+
+TEST(packed_rest, keeps_any_members_at_random) {
+  for (unsigned seed = 1; seed <= 20'000; ++seed) {
+    std::mt19937_64 random{seed};
+    // Few members are unusual in most of them, and many in some.
+    const auto rarely = 2 + random() % 20;
+    const auto unusual = [&] { return random() % rarely == 0; };
+    const auto flag = [&] { return random() % 2 == 0; };
+    const auto later = [&] {
+      return now + milliseconds{1 + random() % (unusual() ? 8'000'000'000 : 600'000)};
+    };
+    auto r = usual();
+    if (unusual()) r.link = protocol::gw_link{random() % 4, random()};
+    if (unusual()) r.link.reset();
+    if (unusual()) r.updated_at = unusual() ? later() : time_zero;
+    if (flag()) r.update_due = unusual() ? time_never : later();
+    if (flag()) r.claims_not_before = later();
+    if (unusual()) r.notice_not_before = later();
+    if (unusual()) r.same_id_not_before = later();
+    r.resets = unusual() ? random() : random() % 300;
+    r.rekey_seconds = static_cast<std::uint32_t>(random());
+    if (unusual()) r.attempts = static_cast<std::uint8_t>(random());
+    if (unusual()) r.bad_possessions = static_cast<std::uint8_t>(random());
+    r.asleep = flag(), r.let_in = flag(), r.woke = flag(), r.server_wanted = flag();
+    r.recover_wanted = flag(), r.claimed = flag(), r.request_is_refill = flag();
+    if (unusual()) r.place = std::make_shared<const protocol::gw_place>(protocol::gw_place{"radio", "there"});
+    expect_kept(r);
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
   }
 }
 

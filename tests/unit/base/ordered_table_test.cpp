@@ -2,11 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <new>
+#include <numeric>
 #include <random>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/shared_text.hpp"
@@ -72,6 +78,129 @@ TEST(ordered_table, holds_what_a_map_holds_while_it_grows) { change_at_random(10
 TEST(ordered_table, holds_what_a_map_holds_while_it_shrinks_and_grows) { change_at_random(1'000, 50'000, 5); }
 TEST(ordered_table, holds_what_a_map_holds_with_few_entries) { change_at_random(4, 2'000, 5); }
 
+/// What the class promises: no two neighbours that fit into half a piece, and no piece with room for twice its entries and more.
+template <class Table>
+void expect_small(const Table& t) {
+  const auto pieces_most = 2 * t.size() / (Table::piece_max / 2 + 1) + 1;
+  const auto entries = (2 * t.size() + 8 * pieces_most) * sizeof(typename Table::value_type);
+  const auto pieces = (2 * pieces_most + 8) * sizeof(std::vector<int>);
+  ASSERT_LE(t.bytes(), entries + pieces) << t.size() << " entries";
+}
+
+/// `in_order`: pieces that are full. Otherwise some are half full.
+void shrink_at_random(bool in_order, bool forward, unsigned seed) {
+  std::mt19937_64 random{seed};
+  constexpr std::uint64_t count = 6000;
+  std::vector<std::uint64_t> keys(count);
+  std::iota(keys.begin(), keys.end(), 1);
+  if (!in_order) std::shuffle(keys.begin(), keys.end(), random);
+  table t;
+  model m;
+  for (const auto key : keys) m[key] = t[key] = std::to_string(key);
+  expect_same(t, m);
+  while (m.size() > 3) {
+    // A walk that removes some entries, and in each piece sometimes the last one or the first one.
+    const auto of_eight = 1 + random() % 4;
+    if (forward) {
+      auto it = t.begin();
+      for (auto wanted = m.begin(); wanted != m.end();) {
+        ASSERT_TRUE(it != t.end());
+        ASSERT_EQ(it->first, wanted->first);
+        if (random() % 8 < of_eight)
+          it = t.erase(it), wanted = m.erase(wanted);
+        else
+          ++it, ++wanted;
+      }
+      ASSERT_TRUE(it == t.end());
+    } else {
+      for (auto wanted = m.end(); wanted != m.begin();) {
+        --wanted;
+        if (random() % 8 >= of_eight) continue;
+        const auto after = t.erase(t.find(wanted->first));
+        wanted = m.erase(wanted);
+        ASSERT_EQ(after == t.end(), wanted == m.end());
+        if (wanted != m.end()) {
+          ASSERT_EQ(after->first, wanted->first);
+        }
+      }
+    }
+    expect_same(t, m);
+    expect_small(t);
+  }
+}
+
+TEST(ordered_table, holds_what_a_map_holds_while_it_is_emptied) {
+  for (const bool in_order : {true, false})
+    for (const bool forward : {true, false})
+      for (unsigned seed = 1; seed <= 4; ++seed) shrink_at_random(in_order, forward, seed);
+}
+
+TEST(ordered_table, gives_memory_back_when_most_entries_are_erased_at_random) {
+  std::mt19937_64 random{7};
+  ordered_table<std::uint64_t, std::uint64_t> t;
+  std::vector<std::uint64_t> keys(100'000);
+  std::iota(keys.begin(), keys.end(), 1);
+  for (const auto key : keys) t.insert_or_assign(key, key);
+  EXPECT_LE(t.bytes(), keys.size() * 17) << "in order, the pieces are full";
+  std::shuffle(keys.begin(), keys.end(), random);
+  for (const std::size_t left : {66'000u, 50'000u, 33'000u, 10'000u, 1'000u, 100u}) {
+    while (keys.size() > left) {
+      ASSERT_EQ(t.erase(keys.back()), 1u);
+      keys.pop_back();
+    }
+    EXPECT_LE(t.bytes(), left * 16 * 2 + 1024) << left << " are left";
+    expect_small(t);
+  }
+}
+
+TEST(ordered_table, leaves_an_empty_one_when_it_is_moved_from) {
+  table t;
+  for (std::uint64_t i = 0; i < 1000; ++i) t[i] = "x";
+  auto copy = t;
+  auto moved = std::move(t);
+  EXPECT_EQ(moved.size(), 1000u);
+  EXPECT_TRUE(t.empty());  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(t.begin(), t.end());
+  t[5] = "again";
+  EXPECT_EQ(t.size(), 1u);
+  t = std::move(moved);
+  EXPECT_EQ(entries_of(t), entries_of(copy));
+  const auto left = std::exchange(t, {});
+  EXPECT_EQ(left.size(), 1000u);
+  EXPECT_TRUE(t.empty());
+}
+
+/// Its move throws when the countdown is over.
+struct breakable {
+  breakable() = default;
+  breakable(breakable&&) {  // NOLINT(performance-noexcept-move-constructor)
+    if (moves_left-- == 0) throw std::bad_alloc{};
+  }
+  breakable& operator=(breakable&&) = default;
+  inline static int moves_left = -1;  ///< negative: any number
+};
+
+TEST(ordered_table, is_as_it_was_after_an_insertion_that_failed) {
+  ordered_table<int, breakable> t;
+  int failures = 0;
+  for (int key = 0; key < 2; ++key)
+    for (int moves = 0; moves < 8; ++moves) {
+      const auto before = t.size();
+      breakable::moves_left = moves;
+      try {
+        t[key];
+      } catch (const std::bad_alloc&) {
+        ++failures;
+        EXPECT_EQ(t.size(), before);
+        EXPECT_EQ(std::distance(t.begin(), t.end()), static_cast<std::ptrdiff_t>(before));
+        EXPECT_FALSE(t.contains(key));
+      }
+      breakable::moves_left = -1;
+    }
+  EXPECT_GE(failures, 4);
+  EXPECT_EQ(t.size(), 2u);
+}
+
 TEST(ordered_table, is_filled_in_order_and_emptied_from_either_end) {
   for (const bool from_the_front : {true, false}) {
     table t;
@@ -122,6 +251,25 @@ TEST(shared_text, outlives_any_of_its_copies) {
   const auto& same = three;
   one = same;
   EXPECT_EQ(one.view().data(), three.view().data());
+}
+
+TEST(shared_text, is_copied_and_let_go_by_several_threads) {
+  std::vector<std::thread> threads;
+  std::vector<std::size_t> sizes(4);
+  {
+    const shared_text one{"urn:dev:os:32473-1"};
+    for (auto& size : sizes)
+      threads.emplace_back([mine = one, &size] {
+        for (int i = 0; i < 20'000; ++i) {
+          const auto copy = mine;
+          auto other = copy;
+          const auto moved = std::move(other);
+          size += moved.view().size();
+        }
+      });
+  }
+  for (auto& t : threads) t.join();
+  for (const auto size : sizes) EXPECT_EQ(size, 20'000u * 18);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <utility>
 
 namespace cpns::plugins {
 namespace {
@@ -112,6 +113,30 @@ TEST(fragment, starts_a_new_message_when_its_number_wraps_around) {
   const auto message = message_of(100, 2);
   EXPECT_EQ(taken(in, out.split(message).value()), std::vector<bytes>{message});
   EXPECT_EQ(in.given_up(), 1u);
+}
+
+TEST(fragment, drops_the_one_that_began_first_after_others_ended_or_began_again) {
+  const auto frames_of = [](std::uint8_t number, std::uint8_t first) {
+    fragmenter out{64};
+    for (int i = 0; i < number; ++i) EXPECT_TRUE(out.split(message_of(1)));
+    return out.split(message_of(100, first)).value();
+  };
+  reassembler in;
+  for (std::uint8_t n = 0; n < 4; ++n) EXPECT_TRUE(taken(in, {frames_of(n, n)[0]}).empty());
+  // Message 0 begins again with the same number, and is the last one then; message 2 ends.
+  EXPECT_TRUE(taken(in, {frames_of(0, 100)[0]}).empty());
+  EXPECT_EQ(in.given_up(), 1u);
+  EXPECT_EQ(taken(in, {frames_of(2, 2)[1]}), std::vector<bytes>{message_of(100, 2)});
+  EXPECT_TRUE(taken(in, {frames_of(4, 4)[0]}).empty());
+  EXPECT_EQ(in.given_up(), 1u) << "1, 3, 0 and 4 have a place";
+  EXPECT_TRUE(taken(in, {frames_of(5, 5)[0]}).empty());
+  EXPECT_EQ(in.given_up(), 2u) << "message 1 began first";
+  for (const auto& [number, first] : {std::pair{3, 3}, {0, 100}, {4, 4}, {5, 5}}) {
+    const auto f = static_cast<std::uint8_t>(first);
+    EXPECT_EQ(taken(in, {frames_of(static_cast<std::uint8_t>(number), f)[1]}),
+              std::vector<bytes>{message_of(100, f)});
+  }
+  EXPECT_TRUE(taken(in, {frames_of(1, 1)[1]}).empty());
 }
 
 struct bad_frames {
