@@ -85,8 +85,8 @@ TEST(pne_history, of_devices_with_keys_is_safe_from_invented_names) {
 TEST(pne_history, counts_the_names) {
   pne_history shorts, longs;
   const shared_text name_of_64{std::string(64, 'n')}, name_of_1{"n"};
-  shorts.add(name_of_1, event(0), false);
-  longs.add(name_of_64, event(0), false);
+  add(shorts, name_of_1, event(0), false);
+  add(longs, name_of_64, event(0), false);
   EXPECT_EQ(longs.held().strangers, shorts.held().strangers + 63);
   longs.forget(name_of_64);
   EXPECT_EQ(longs.held().strangers, 0u);
