@@ -43,6 +43,15 @@ struct request {
 
 class event_hub;
 
+/// An answer that is made while it is sent.
+class part_source {
+ public:
+  virtual ~part_source() = default;
+  /// The next part, which is wiped after it was sent; empty: the answer is whole. Called on worker threads, one call at a
+  /// time; may block for some seconds. After an error the connection is closed before the end of the answer.
+  virtual result<std::string> next() = 0;
+};
+
 struct response {
   unsigned status = 200;
   std::string type = "application/json";
@@ -53,6 +62,8 @@ struct response {
   /// hub outlives the server.
   event_hub* events = nullptr;
   std::uint64_t after = 0;
+  /// Set: the body comes from here, with status 200.
+  std::shared_ptr<part_source> parts{};
 };
 
 /// An answer, or the problem that is answered in its place. CPNS_TRY and CPNS_CHECK turn an error into a problem.

@@ -1,0 +1,20 @@
+#pragma once
+// The keys that a gateway offers to programs: those of its store.
+
+#include "actors/application_keys/offered_keys.hpp"
+#include "storage/sealed_store.hpp"
+
+namespace cpns::actors {
+
+class gateway_offer final : public offered_keys {
+ public:
+  /// `rows` outlives it.
+  explicit gateway_offer(const storage::sealed_store& rows) : rows_(rows) {}
+  [[nodiscard]] result<std::optional<offered_device>> find(const entity_id& entity) const override;
+  [[nodiscard]] result<page> read_page(const std::string& after, const visitor& each) const override;
+
+ private:
+  const storage::sealed_store& rows_;
+};
+
+}  // namespace cpns::actors

@@ -1,0 +1,199 @@
+#include "actors/application_keys/key_routes.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "actors/application_keys/key_log.hpp"
+#include "actors/application_keys/key_text.hpp"
+#include "api/body.hpp"
+#include "base/text.hpp"
+#include "protocol/application_identity.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr std::size_t part_size = std::size_t{48} * 1024;
+/// A look-up by opaque identity reads every record.
+constexpr std::size_t searches_at_once = 1;
+
+class key_service {
+ public:
+  explicit key_service(key_route_parts parts) : parts_(std::move(parts)), log_(parts_.component) {}
+
+  /// The purpose, if the process may have its keys.
+  api::checked<const purpose*> purpose_for(const api::request& r) {
+    const auto& name = r.at("purpose");
+    const auto* p = parts_.known->find(name);
+    if (p == nullptr)
+      return api::refuse(404, "no-such-purpose",
+                         "this role has no purpose " + shown(name) +
+                             "; a purpose is a member of application_keys.purposes in its YAML file",
+                         "application_keys.purposes");
+    if (p->allows(r.from.process)) return p;
+    auto why = r.from.text() + " gets no keys of the purpose " + p->name +
+               ": name its user or one of its groups in " + p->setting("allow") + " of the YAML file";
+    log_.refused(r.from, p->name, why);
+    return api::refuse(403, "keys-not-allowed", std::move(why), p->setting("allow"));
+  }
+  api::checked<void> check_covered(const purpose& p, const entity_id& entity) {
+    if (p.covers(entity)) return {};
+    return api::refuse(403, "device-not-allowed",
+                       "the purpose " + p.name + " gives no keys of " + entity.text() + ": add it to " +
+                           p.setting("entities") + " of the YAML file",
+                       p.setting("entities"));
+  }
+  /// A device with at least one key.
+  api::checked<offered_device> device_of(const entity_id& entity) {
+    CPNS_TRY(auto found, parts_.offered->find(entity));
+    if (!found) return api::refuse(404, "no-key-yet", "this role has no key of a device " + entity.text());
+    if (found->keys.empty()) return api::refuse(404, "no-key-yet", entity.text() + ": " + found->why_none);
+    return std::move(*found);
+  }
+
+  const crypto::suite& suite() const { return *parts_.suite; }
+  const offered_keys& offered() const { return *parts_.offered; }
+  key_log& log() { return log_; }
+
+ private:
+  const key_route_parts parts_;
+  key_log log_;
+};
+
+using service = std::shared_ptr<key_service>;
+
+api::response whole(key_document& d) {
+  d.end(0);
+  api::response out;
+  out.body = d.take();
+  out.secret = true;
+  return out;
+}
+
+/// All keys of a purpose, a page of the store for each part.
+class snapshot final : public api::part_source {
+ public:
+  snapshot(service s, const purpose& p)
+      : service_(std::move(s)), purpose_(p), document_(service_->suite(), p, shown_keys::with_key) {}
+
+  result<std::string> next() override {
+    if (over_) return std::string{};
+    if (!begun_) document_.begin();
+    begun_ = true;
+    for (std::size_t pages = 0; !over_ && pages < pages_per_part; ++pages) {
+      CPNS_TRY(const auto page, service_->offered().read_page(after_, [this](const offered_device& d) {
+        if (purpose_.covers(d.entity))
+          for (const auto& k : d.keys) document_.add(d.entity, k);
+      }));
+      unreadable_ += page.unreadable;
+      over_ = !page.next;
+      if (page.next) after_ = *page.next;
+      if (document_.size() >= part_size) break;
+    }
+    if (over_) document_.end(unreadable_);
+    return document_.take();
+  }
+
+ private:
+  /// A part with few keys must not keep its worker for long.
+  static constexpr std::size_t pages_per_part = 32;
+  const service service_;
+  const purpose& purpose_;  ///< of service_
+  key_document document_;
+  std::string after_;
+  std::size_t unreadable_ = 0;
+  bool begun_ = false, over_ = false;
+};
+
+api::outcome read_all(const service& s, const api::request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
+  CPNS_TRY(const auto* p, s->purpose_for(r));
+  s->log().read(r.from, p->name, "all devices");
+  api::response out;
+  out.parts = std::make_shared<snapshot>(s, *p);
+  return out;
+}
+
+api::outcome read_device(const service& s, const api::request& r, shown_keys as) {
+  CPNS_CHECK(api::only_parameters(r, {}));
+  CPNS_TRY(const auto* p, s->purpose_for(r));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
+  CPNS_CHECK(s->check_covered(*p, entity));
+  CPNS_TRY(const auto device, s->device_of(entity));
+  if (as == shown_keys::with_key) s->log().read(r.from, p->name, entity.text());
+  key_document d(s->suite(), *p, as);
+  d.begin();
+  for (const auto& k : device.keys) d.add(entity, k);
+  return whole(d);
+}
+
+struct named_key {
+  entity_id entity;
+  offered_key key;
+};
+
+/// Of a readable identity.
+api::checked<std::optional<named_key>> key_named(const service& s, const purpose& p, const std::string& text) {
+  const auto name = protocol::read_readable_identity(text);
+  if (!name || name->purpose != p.name) return std::optional<named_key>{};
+  CPNS_CHECK(s->check_covered(p, name->entity));
+  CPNS_TRY(const auto found, s->offered().find(name->entity));
+  if (found)
+    for (const auto& k : found->keys)
+      if (k.which == name->which) return std::optional{named_key{name->entity, k}};
+  return std::optional<named_key>{};
+}
+
+/// Of an opaque identity: it is compared with those of all keys.
+api::checked<std::optional<named_key>> key_searched(const service& s, const purpose& p, const std::string& text) {
+  std::optional<named_key> out;
+  std::string after;
+  for (;;) {
+    CPNS_TRY(const auto page, s->offered().read_page(after, [&](const offered_device& d) {
+      if (out || !p.covers(d.entity)) return;
+      for (const auto& k : d.keys)
+        if (identity_of(s->suite(), p, d.entity, k) == text) out = named_key{d.entity, k};
+    }));
+    if (out || !page.next) return out;
+    after = *page.next;
+  }
+}
+
+api::outcome read_identity(const service& s, const api::request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
+  CPNS_TRY(const auto* p, s->purpose_for(r));
+  const auto& text = r.at("identity");
+  const bool opaque = p->identity == config::identity_form::opaque;
+  CPNS_TRY(const auto found, opaque ? key_searched(s, *p, text) : key_named(s, *p, text));
+  if (!found)
+    return api::refuse(404, "no-such-identity",
+                       "no key that is in use has the identity " + shown(text) + " for the purpose " + p->name);
+  s->log().read(r.from, p->name, found->entity.text());
+  key_document d(s->suite(), *p, shown_keys::with_key);
+  d.begin();
+  d.add(found->entity, found->key);
+  return whole(d);
+}
+
+}  // namespace
+
+std::vector<api::route> key_routes(key_route_parts parts) {
+  const auto s = std::make_shared<key_service>(std::move(parts));
+  using enum shown_keys;
+  const auto get = [](std::string path, api::handler handle, std::size_t at_once = 0) {
+    return api::route{.verb = api::verb::get,
+                      .path = std::move(path),
+                      .needs = api::level::nobody,  // the handler asks the purpose
+                      .handle = std::move(handle),
+                      .at_once = at_once};
+  };
+  return {get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
+          get("/v1/keys/{purpose}/{entity}",
+              [s](const api::request& r) { return read_device(s, r, with_key); }),
+          get("/v1/fingerprints/{purpose}/{entity}",
+              [s](const api::request& r) { return read_device(s, r, fingerprint_alone); }),
+          get("/v1/identities/{purpose}/{identity}",
+              [s](const api::request& r) { return read_identity(s, r); }, searches_at_once)};
+}
+
+}  // namespace cpns::actors

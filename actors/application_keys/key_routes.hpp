@@ -1,0 +1,27 @@
+#pragma once
+// The routes of the key socket of a role: application keys for the programs that use them.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/application_keys/offered_keys.hpp"
+#include "actors/application_keys/purposes.hpp"
+#include "api/routes.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+
+/// What the routes share. `offered` and `suite` outlive the routes.
+struct key_route_parts {
+  std::string component;  ///< of the log lines
+  std::shared_ptr<const purposes> known;
+  const offered_keys* offered = nullptr;
+  const crypto::suite* suite = nullptr;
+};
+
+/// GET /v1/keys/{purpose}, /v1/keys/{purpose}/{entity}, /v1/fingerprints/{purpose}/{entity} and
+/// /v1/identities/{purpose}/{identity}. Each is answered to the processes that the purpose allows.
+std::vector<api::route> key_routes(key_route_parts parts);
+
+}  // namespace cpns::actors

@@ -1,0 +1,33 @@
+#include "actors/application_keys/key_socket.hpp"
+
+#include <utility>
+
+#include "actors/application_keys/key_routes.hpp"
+#include "actors/application_keys/purposes.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+
+result<std::unique_ptr<key_socket>> key_socket::start(const config::application_keys_config& c,
+                                                      std::string component, const offered_keys& offered) {
+  CPNS_TRY(auto made, purposes::make(c));
+  const auto known = std::make_shared<const purposes>(std::move(made));
+  config::api_config socket_alone;
+  socket_alone.socket = c.socket;
+  api::http_parts http{.component = component, .routes = {}};
+  http.limits.workers = 2;
+  http.limits.probe_workers = 1;
+  http.socket_setting = "application_keys.socket";
+  // The purposes decide. All processes without any share the places of one.
+  http.level_of = [known](const api::local_peer& who) {
+    return known->allow(who) ? api::level::viewer : api::level::nobody;
+  };
+  http.routes.add(key_routes({component, known, &offered, &crypto::openssl_suite()}));
+  CPNS_TRY(auto server, api::http_server::start(socket_alone, std::move(http)));
+  log::info(component, "key-socket", "programs get application keys at this socket",
+            {{"socket", c.socket.string()}});
+  return std::unique_ptr<key_socket>{new key_socket{std::move(server)}};
+}
+
+}  // namespace cpns::actors

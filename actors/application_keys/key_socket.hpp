@@ -1,0 +1,30 @@
+#pragma once
+// The key socket of a role: application keys over HTTP, on a Unix socket of its own.
+
+#include <memory>
+#include <string>
+
+#include "actors/application_keys/offered_keys.hpp"
+#include "api/http_server.hpp"
+#include "base/result.hpp"
+#include "config/schema.hpp"
+
+namespace cpns::actors {
+
+/// Who administers a role may not read keys, and who reads keys may not administer: so the routes of the keys are on no other
+/// listener, and this one has no other routes. Has its own threads.
+class key_socket {
+ public:
+  /// `component`: of its log lines. `offered` outlives the object. config_range: a user or group does not exist; other errors
+  /// of api::http_server::start.
+  static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
+                                                   std::string component, const offered_keys& offered);
+  key_socket(const key_socket&) = delete;
+  key_socket& operator=(const key_socket&) = delete;
+
+ private:
+  explicit key_socket(std::unique_ptr<api::http_server> s) : server_(std::move(s)) {}
+  std::unique_ptr<api::http_server> server_;
+};
+
+}  // namespace cpns::actors

@@ -1,0 +1,103 @@
+#pragma once
+// An answer that is sent in parts while it is made. Private to api/.
+
+#include <array>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "api/session.hpp"
+#include "base/log.hpp"
+
+namespace cpns::api::detail {
+
+/// A long list must cost neither memory nor a worker while a slow client reads it: a worker makes the next part only when the
+/// one before was written. Parts are wiped. Its members run on the strand of the session, except where they say so.
+template <class Session>
+class part_writer final : public std::enable_shared_from_this<part_writer<Session>> {
+ public:
+  explicit part_writer(std::shared_ptr<Session> s) : session_(std::move(s)) {}
+  ~part_writer() { wipe(part_); }
+  part_writer(const part_writer&) = delete;
+  part_writer& operator=(const part_writer&) = delete;
+
+  void begin(const response& r) {
+    auto& s = *session_;
+    parts_ = r.parts;
+    s.keep_alive_ = s.keep_alive_ && s.chunked_ && !s.is_old();
+    s.shared_.count_answer(r.status);
+    part_ = "HTTP/1.1 200 OK\r\nContent-Type: " + r.type +
+            "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: " +
+            (s.keep_alive_ ? "keep-alive" : "close") + "\r\nCpns-Request-Id: " + s.asked_.id + "\r\n" +
+            (s.chunked_ ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+    write(one(part_), false);
+  }
+
+ private:
+  static boost::asio::const_buffer one(const std::string& text) {
+    return {text.data(), text.size()};
+  }
+  void make_next() {
+    session_->expect_nothing();
+    boost::asio::post(session_->shared_.workers, [self = this->shared_from_this()] {
+      auto made = self->next();
+      boost::asio::post(self->session_->strand_, [self, made = std::move(made)]() mutable {
+        self->send(std::move(made));
+      });
+    });
+  }
+  /// On a worker thread.
+  result<std::string> next() {
+    try {
+      return parts_->next();
+    } catch (const std::exception& e) {
+      return fail(errc::internal, e.what());
+    }
+  }
+  /// An answer that is not whole ends without its last chunk: the connection is closed.
+  void send(result<std::string> made) {
+    auto& s = *session_;
+    if (!made) {
+      log::warn(s.shared_.parts.component, "api-failed", "an answer ended early: " + made.error().message(),
+                {{"request", s.asked_.id}, {"path", s.asked_.path}, {"peer", s.asked_.from.text()}});
+      return s.close();
+    }
+    part_ = std::move(*made);
+    if (s.closed_) return;
+    if (!s.chunked_) {
+      if (part_.empty()) return s.close_gently();
+      return write(one(part_), false);
+    }
+    std::array<char, 20> size{};
+    const auto n = std::snprintf(size.data(), size.size(), "%zx\r\n", part_.size());
+    head_.assign(size.data(), static_cast<std::size_t>(n));
+    write(std::array<boost::asio::const_buffer, 3>{boost::asio::buffer(head_), boost::asio::buffer(part_),
+                                                   boost::asio::buffer(end_)},
+          part_.empty());
+  }
+  template <class Buffers>
+  void write(const Buffers& all, bool last) {
+    auto& s = *session_;
+    s.expect_within(s.limits().write_time);
+    boost::asio::async_write(
+        s.stream_, all,
+        s.on_strand([self = this->shared_from_this(), last](const boost::system::error_code& ec, std::size_t) {
+          auto& of = *self->session_;
+          wipe(self->part_);
+          if (ec || of.closed_) return of.close();
+          if (!last) return self->make_next();
+          if (!of.keep_alive_) return of.close_gently();
+          of.read_head();
+        }));
+  }
+
+  std::shared_ptr<Session> session_;
+  std::shared_ptr<part_source> parts_;
+  std::string head_, part_;
+  const std::string end_ = "\r\n";
+};
+
+}  // namespace cpns::api::detail

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Application keys with real roles: both sides derive the same keys, before and after an update; who gets them; that no other listener and
+no file has one; and the commands of `cpns keys`."""
+
+import base64
+import contextlib
+import getpass
+import json
+import os
+import pathlib
+import unittest
+
+from support.api_home import connect, document
+from support.canary import Search
+from support.case import E2ECase
+from support.home import poll
+from support.unix_http import Connection
+
+ROLES = ("gateway", "pne")
+UNKNOWN_ENTITY = "urn:dev:mac:fe00000000000000"
+
+
+class Keys(E2ECase):
+    def start(self, devices=2, user=None, own_files=False):
+        """Purposes that allow `user`, by default that of the test."""
+        self.place = self.home(devices=devices)
+        allow = {"users": [user or getpass.getuser()]}
+        for role in ROLES:
+            getattr(self.place, role)["application_keys"] = {
+                "socket": f"state/{role}-keys.sock",
+                "purposes": {"mqtt": {"allow": allow}, "coap": {"bytes": 16, "identity": "opaque", "allow": allow}}}
+        if own_files:
+            self.place.give_own_key_files("state")
+        self.place.write()
+        self.place.folder.chmod(0o711)  # other users reach the sockets
+        self.place.start()
+        self.place.wait_for_each()
+        (self.place.folder / "state").chmod(0o711)
+        self.entities = sorted(entity for entity, _ in self.place.devices)
+        return self.place
+
+    def socket(self, role):
+        return self.place.folder / f"state/{role}-keys.sock"
+
+    def ask(self, role, target, **peer):
+        with contextlib.closing(Connection("keys", self.socket(role), **peer)) as link:
+            return link.ask("GET", target)
+
+    def ask_api(self, role, target):
+        with contextlib.closing(connect(self.place, role)) as link:
+            return link.ask("GET", target)
+
+    def keys(self, role, target, **peer) -> list:
+        answer = self.ask(role, target, **peer)
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json["keys"]
+
+    def in_use(self, role, entity, purpose="mqtt") -> dict:
+        return next((k for k in self.keys(role, f"/v1/keys/{purpose}/{entity}") if k["use"]), {})
+
+    def command(self, *args, check=True):
+        return self.place.cli("keys", *args, check=check)
+
+    def agree(self, entity):
+        """Both sides use the same key of each purpose. Returns that of `mqtt`."""
+        def same():
+            return self.in_use("gateway", entity)["epoch"] == self.in_use("pne", entity)["epoch"]
+
+        poll(same, what=f"one epoch of {entity} on both sides")
+        for purpose, size in (("mqtt", 32), ("coap", 16)):
+            here, there = (self.in_use(role, entity, purpose) for role in ROLES)
+            for member in ("entity", "epoch", "identity", "fingerprint", "key"):
+                self.assertEqual(here[member], there[member], member)
+            self.assertEqual(len(bytes.fromhex(here["key"])), size)
+        return self.in_use("gateway", entity)
+
+
+class BothSides(Keys):
+    def test_derive_the_same_keys_and_again_after_an_update(self):
+        for own_files in (False, True):
+            with self.subTest(own_files=own_files):
+                self.start(own_files=own_files)
+                first = {entity: self.agree(entity) for entity in self.entities}
+                self.assertEqual(len({k["key"] for k in first.values()}), 2)
+                entity = self.entities[0]
+                self.assertEqual(first[entity]["identity"],
+                                 f"{entity.removeprefix('urn:').replace(':', '.')}/{first[entity]['epoch']}/mqtt")
+                since = self.place.events.mark()
+                poll(lambda: self.place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0,
+                     what="an update of a PNE in reach")
+                self.place.wait_for_each(since=since, entities=[entity])
+                second = self.agree(entity)
+                self.assertNotEqual(second["key"], first[entity]["key"])
+                self.assertNotEqual(second["epoch"], first[entity]["epoch"])
+                self.assertLess(first[entity]["since"], second["since"])
+                self.assertEqual(self.agree(self.entities[1]), first[self.entities[1]])
+
+    def test_list_all_devices_and_find_a_key_by_what_the_other_side_shows(self):
+        self.start(devices=5)
+        for role, other in (ROLES, ROLES[::-1]):
+            for purpose in ("mqtt", "coap"):
+                everything = self.keys(role, f"/v1/keys/{purpose}")
+                self.assertEqual({k["entity"] for k in everything}, set(self.entities))
+                shown = next(k for k in self.keys(other, f"/v1/keys/{purpose}/{self.entities[3]}") if k["use"])
+                found = self.keys(role, f"/v1/identities/{purpose}/" + shown["identity"].replace("/", "%2F"))
+                self.assertEqual([k["key"] for k in found], [shown["key"]])
+            self.assertEqual(self.ask(role, f"/v1/keys/mqtt/{UNKNOWN_ENTITY}").code, "no-key-yet")
+            self.assertEqual(self.ask(role, "/v1/identities/coap/unknown").code, "no-such-identity")
+            self.assertEqual(self.ask(role, "/v1/keys/amqp").code, "no-such-purpose")
+
+    def test_have_keys_again_after_a_kill_and_leave_no_socket_after_a_stop(self):
+        place = self.start(devices=1)
+        before = self.agree(self.entities[0])
+        for role in ROLES:
+            place.role(role).kill9()
+            place.start(role)
+            poll(lambda: self.socket(role).exists(), what="the key socket")
+            poll(lambda: place.events.find(role=role, event="key-socket", since=place.role(role).since), what="a key socket that answers")
+            self.assertEqual(self.in_use(role, self.entities[0])["key"], before["key"])
+            self.assertEqual(place.role(role).terminate(), 0)
+            self.assertFalse(self.socket(role).exists())
+
+
+class Readers(Keys):
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_are_those_that_the_purpose_names_and_root_is_none_of_them(self):
+        self.start(user="nobody")
+        entity = self.entities[0]
+        for role in ROLES:
+            for target in ("/v1/keys/mqtt", f"/v1/keys/mqtt/{entity}", f"/v1/fingerprints/mqtt/{entity}", "/v1/identities/mqtt/x"):
+                refused = self.ask(role, target)
+                self.assertEqual((refused.status, refused.code), (403, "keys-not-allowed"), target)
+                self.assertIn("uid 0", refused.json["detail"])
+                self.assertEqual(refused.json["field"], "application_keys.purposes.mqtt.allow")
+                self.assertEqual(self.ask(role, target, user="daemon", group="daemon").status, 403)
+            self.assertTrue(self.keys(role, f"/v1/keys/mqtt/{entity}", user="nobody", group="nogroup"))
+            self.assertTrue(self.place.events.find(role=role, event="keys-refused"))
+            self.assertTrue(self.place.events.find(role=role, event="keys-read"))
+            failed = self.command("get", "mqtt", entity, "--socket", self.socket(role), check=False)
+            self.assertEqual(failed.returncode, 1)
+            self.assertIn("application_keys.purposes.mqtt.allow", failed.stderr)
+            self.assertEqual(failed.stdout, "")
+
+    def test_find_keys_at_no_other_listener_and_in_no_file(self):
+        place = self.start()
+        entity = self.entities[0]
+        secrets = {f"{purpose} {k['epoch']} of {role}": bytes.fromhex(k["key"]) for role in ROLES for purpose in ("mqtt", "coap")
+                   for k in self.keys(role, f"/v1/keys/{purpose}")}
+        search = Search(secrets)
+        self.assertTrue(search.in_bytes(self.ask("pne", f"/v1/keys/mqtt/{entity}").body), "the search finds a key")
+        asked = 0
+        for role in ROLES:
+            for target in ("/v1/keys/mqtt", f"/v1/keys/mqtt/{entity}", f"/v1/fingerprints/mqtt/{entity}", "/v1/identities/mqtt/x"):
+                self.assertEqual(self.ask_api(role, target).code, "no-such-path")
+            for o in document.document(role).operations:
+                if o.verb != "GET" or o.streams:
+                    continue
+                path = o.path
+                for p in o.parameters_in("path"):
+                    path = path.replace("{" + p["name"] + "}", entity if p["name"] == "entity" else str(p["example"]))
+                self.assertEqual(search.in_bytes(self.ask_api(role, path).body), [], path)
+                asked += 1
+            place.cli("support-bundle", "--config", f"{role}.yaml", "--with-ids", "--yes", "--output", f"{role}-bundle.json")
+            (place.folder / f"{role}-config.out").write_text(place.cli("config", "show", "--config", f"{role}.yaml", "--running").stdout)
+        self.assertGreater(asked, 15)
+        self.events_have_none(search)
+        self.assertEqual(self.ask("gateway", "/v1/status").code, "no-such-path")
+        finds, files, _ = search.in_folder(place.folder)
+        self.assertEqual(finds, [])
+        self.assertGreater(files, 30)
+        names = {p.name for p in place.folder.iterdir()}
+        self.assertLessEqual({"gateway.err", "pne.err", "gateway-bundle.json", "pne-config.out"}, names)
+
+    def events_have_none(self, search):
+        """The events of the role while its keys are read, up to the line that says so."""
+        link = connect(self.place, "gateway")
+        link.request("GET", "/v1/events")
+        stream = link.getresponse()
+        seen = b""
+        self.keys("gateway", "/v1/keys/coap")
+        self.place.cli("pnes", "update", self.entities[0], "--config", "gateway.yaml", check=False)
+        while b"event: confirmed" not in seen and b"cut-off" not in seen:
+            line = stream.readline()
+            self.assertTrue(line)
+            seen += line
+        self.assertIn(b"event: snapshot", seen)
+        self.assertEqual(search.in_bytes(seen), [])
+        link.close()
+
+
+class Commands(Keys):
+    def test_print_keys_and_fingerprints(self):
+        self.start()
+        entity = self.entities[0]
+        key = self.agree(entity)
+        for role in ROLES:
+            where = ("--config", f"{role}.yaml")
+            self.assertEqual(self.command("get", "mqtt", entity, *where).stdout, f"{key['identity']} {key['key']}\n")
+            self.assertEqual(self.command("get", "mqtt", entity, "--socket", self.socket(role)).stdout, f"{key['identity']} {key['key']}\n")
+            self.assertEqual(self.command("get", "mqtt", entity, "--format", "base64", *where).stdout.split()[1],
+                             base64.b64encode(bytes.fromhex(key["key"])).decode())
+            self.assertEqual(len(self.command("get", "mqtt", *where).stdout.splitlines()), 2)
+            listed = json.loads(self.command("get", "mqtt", "--json", *where).stdout)
+            self.assertIn(key["key"], [k["key"] for k in listed["keys"]])
+        prints = [self.command("fingerprint", "mqtt", entity, "--config", f"{role}.yaml").stdout for role in ROLES]
+        for text in prints:
+            self.assertIn([key["epoch"], "yes", "32", key["fingerprint"]],
+                          [[cells[0], *cells[2:]] for cells in (line.split("\t") for line in text.splitlines())])
+            self.assertNotIn(key["key"], text)
+        as_json = json.loads(self.command("fingerprint", "mqtt", entity, "--json", "--config", "pne.yaml").stdout)
+        self.assertNotIn("key", as_json["keys"][0])
+
+    def test_say_why_they_print_nothing(self):
+        place = self.start()
+        entity = self.entities[0]
+        for args, code, text in (
+                (("get", "mqtt", UNKNOWN_ENTITY, "--config", "gateway.yaml"), 1, "no key of a device"),
+                (("get", "amqp", entity, "--config", "gateway.yaml"), 1, "application_keys.purposes"),
+                (("get", "mqtt", entity, "--config", "server.yaml"), 1, "has no 'application_keys'"),
+                (("get", "mqtt", entity), 2, "--config FILE or --socket PATH"),
+                (("get", "mqtt", entity, "--config", "gateway.yaml", "--socket", "x"), 2, "--config FILE or --socket PATH"),
+                (("get", "mqtt", entity, "--format", "raw", "--config", "gateway.yaml"), 2, "--format"),
+                (("get", "mqtt", entity, "--socket", "state/none.sock"), 1, "state/none.sock"),
+                (("fingerprint", "mqtt", "--config", "gateway.yaml"), 2, "ENTITY")):
+            done = self.command(*args, check=False)
+            self.assertEqual((done.returncode, done.stdout), (code, ""), args)
+            self.assertIn(text, done.stderr, args)
+        for name in ("get", "fingerprint"):
+            self.assertIn("Examples:", self.command(name, "--help").stdout)
+        place.role("gateway").terminate()
+        self.assertEqual(self.command("get", "mqtt", entity, "--config", "gateway.yaml", check=False).returncode, 1)
+
+
+class Configurations(E2ECase):
+    def test_that_cannot_be_served_are_refused_with_their_place(self):
+        home = self.home(devices=1)
+        allow = {"users": ["no-such-user-9"], "groups": ["no-such-group-9"]}
+        home.gateway["application_keys"] = {"socket": "state/keys.sock", "purposes": {"mqtt": {"allow": allow}}}
+        home.write()
+        place = r"gateway\.yaml:\d+:\d+: 'application_keys\.purposes\.mqtt\.allow\."
+        found = home.cli("config", "check", "gateway.yaml", check=False)
+        self.assertEqual(found.returncode, 1)
+        self.assertRegex(found.stderr, place + r"users\[0\]': this machine has no user 'no-such-user-9'")
+        self.assertRegex(found.stderr, place + r"groups\[0\]': this machine has no group 'no-such-group-9'")
+        started = home.cli("gateway", "--config", "gateway.yaml", check=False)
+        self.assertEqual(started.returncode, 1)
+        self.assertRegex(started.stderr, place + r"users\[0\]': this machine has no user")
+
+    def test_a_socket_of_another_role_is_not_taken(self):
+        home = self.home(devices=1)
+        keys = {"socket": "state/keys.sock", "purposes": {"mqtt": {"allow": {"users": [getpass.getuser()]}}}}
+        home.gateway["application_keys"] = home.pne["application_keys"] = keys
+        home.write()
+        home.start("server", "gateway")
+        self.assertEqual(home.role("pne").spawn().wait(), 1)
+        self.assertIn("application_keys.socket", pathlib.Path(home.folder / "pne.err").read_text())
+        self.assertIn("is served by a running role", pathlib.Path(home.folder / "pne.err").read_text())
+        self.assertTrue((home.folder / "state/keys.sock").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
