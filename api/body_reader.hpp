@@ -46,7 +46,9 @@ class body_reader final : public body_source {
     s.expect_part_within(s.limits().part_time - waited_);
     boost::beast::http::async_read_some(
         s.stream_, s.buffer_, *s.parts_,
-        s.on_strand([this, to, keep = session_](const boost::system::error_code& ec, std::size_t) { on_read(ec, to); }));
+        s.on_strand([this, to, keep = session_](const boost::system::error_code& ec, std::size_t) {
+          on_read(ec, to);
+        }));
   }
   void on_read(const boost::system::error_code& ec, std::span<std::uint8_t> to) {
     auto& s = *session_;

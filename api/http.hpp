@@ -47,9 +47,20 @@ class event_hub;
 class part_source {
  public:
   virtual ~part_source() = default;
-  /// The next part, which is wiped after it was sent; empty: the answer is whole. Called on worker threads, one call at a
-  /// time; may block for some seconds. After an error the connection is closed before the end of the answer.
+  /// The next part, which is wiped after it was sent; empty: the answer is whole, or, if it goes on, nothing is new. Called
+  /// on worker threads, one call at a time; may block for some seconds. After an error the connection is closed before the
+  /// end of the answer.
   virtual result<std::string> next() = 0;
+  /// Whether the answer has no end: it counts as a reader of events.
+  [[nodiscard]] virtual bool goes_on() const { return false; }
+  /// Of an answer that goes on: `wake` is called, on any thread, when something may be new, until the ticket is dropped. It
+  /// does not block.
+  virtual std::shared_ptr<void> listen(std::function<void()> wake) {
+    static_cast<void>(wake);
+    return nullptr;
+  }
+  /// Sent when nothing was new for http_limits::heartbeat. Does not block.
+  virtual std::string heartbeat() { return {}; }
 };
 
 struct response {

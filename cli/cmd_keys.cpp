@@ -103,34 +103,37 @@ done_or<int> get_keys(const keys_options& o) {
   if (!done) return fail(done.error());
   std::cout.flush();
   if (printed > 0 || o.entity.empty()) return exit_done;
-  return fail(command_failed{
-      error{errc::state_unknown, o.entity + " has no key that this side uses; --all shows those that it accepts"}});
+  return fail(command_failed{error{
+      errc::state_unknown, o.entity + " has no key that this side uses; --all shows those that it accepts"}});
 }
 
 done_or<int> show_fingerprints(const keys_options& o) {
-  const auto done = read_keys(o, "fingerprints", [&](const std::string& text, const boost::json::object& document) {
-    if (o.json) {
-      std::cout << text;
-      return;
-    }
-    const auto length = std::to_string(document.at("bytes").to_number<std::uint64_t>());
-    table rows({"EPOCH", "STATE", "USE", "BYTES", "FINGERPRINT"});
-    for (const auto& k : document.at("keys").as_array()) {
-      const auto& key = k.as_object();
-      rows.add({std::string{view_of_member(key, "epoch")}, std::string{view_of_member(key, "state")},
-                key.at("use").as_bool() ? "yes" : "no", length, std::string{view_of_member(key, "fingerprint")}});
-    }
-    rows.print();
-  });
+  const auto done =
+      read_keys(o, "fingerprints", [&](const std::string& text, const boost::json::object& document) {
+        if (o.json) {
+          std::cout << text;
+          return;
+        }
+        const auto length = std::to_string(document.at("bytes").to_number<std::uint64_t>());
+        table rows({"EPOCH", "STATE", "USE", "BYTES", "FINGERPRINT"});
+        for (const auto& k : document.at("keys").as_array()) {
+          const auto& key = k.as_object();
+          rows.add({std::string{view_of_member(key, "epoch")}, std::string{view_of_member(key, "state")},
+                    key.at("use").as_bool() ? "yes" : "no", length,
+                    std::string{view_of_member(key, "fingerprint")}});
+        }
+        rows.print();
+      });
   if (!done) return fail(done.error());
   return exit_done;
 }
 
-CLI::App* add_keys_command(CLI::App& keys, const std::shared_ptr<keys_options>& o, int& code, const char* name,
-                           const char* help, done_or<int> (*run)(const keys_options&)) {
+CLI::App* add_keys_command(CLI::App& keys, const std::shared_ptr<keys_options>& o, int& code,
+                           const char* name, const char* help, done_or<int> (*run)(const keys_options&)) {
   auto* c = keys.add_subcommand(name, help);
   c->add_option("PURPOSE", o->purpose, "A member of application_keys.purposes")->required();
-  c->add_option("--config", o->config, "The YAML file of the gateway or of the PNEs, which names the key socket");
+  c->add_option("--config", o->config,
+                "The YAML file of the gateway or of the PNEs, which names the key socket");
   c->add_option("--socket", o->socket, "The key socket, for users that may not read that file");
   c->add_flag("--json", o->json, "Print the answer as JSON");
   c->callback([o, run, &code] {
@@ -145,29 +148,32 @@ CLI::App* add_keys_command(CLI::App& keys, const std::shared_ptr<keys_options>& 
 void add_keys(CLI::App& app, int& code) {
   auto* keys = app.add_subcommand("keys", "Application keys of a running gateway or PNE, for programs");
   keys->require_subcommand(1);
-  keys->footer("The user that runs the command, or one of its groups, must be in application_keys.purposes.PURPOSE.allow;\n"
+  keys->footer("The user that runs the command, or one of its groups, must be in "
+               "application_keys.purposes.PURPOSE.allow;\n"
                "root, too.\n\nExamples:\n"
-               "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/keys.sock\n"
+               "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
                "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
   const auto o = std::make_shared<keys_options>();
-  auto* get = add_keys_command(*keys, o, code, "get", "Print the key that this side uses now, after its identity",
-                               get_keys);
+  auto* get = add_keys_command(*keys, o, code, "get",
+                               "Print the key that this side uses now, after its identity", get_keys);
   get->add_option("ENTITY", o->entity, "The Entity ID of a device; without it: all devices");
   get->add_option("--format", o->format, "Of the keys")
       ->check(CLI::IsMember({"hex", "base64"}))
       ->capture_default_str();
   get->add_flag("--all", o->all, "Also the keys that this side accepts and does not begin with");
-  get->footer("A key that is read once grows old: the next update replaces it. Ask again before each connection.\n"
-              "Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
-              "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/keys.sock\n"
-              "  cpns keys get mqtt --all --json --config trial/gateway.yaml");
-  auto* fingerprint =
-      add_keys_command(*keys, o, code, "fingerprint",
-                       "Print a check value of each key, equal on both sides, that reveals nothing", show_fingerprints);
+  get->footer(
+      "A key that is read once grows old: the next update replaces it. Ask again before each connection.\n"
+      "Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
+      "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
+      "  cpns keys get mqtt --all --json --config trial/gateway.yaml");
+  auto* fingerprint = add_keys_command(
+      *keys, o, code, "fingerprint",
+      "Print a check value of each key, equal on both sides, that reveals nothing", show_fingerprints);
   fingerprint->add_option("ENTITY", o->entity, "The Entity ID of a device")->required();
-  fingerprint->footer("Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
-                      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
-                      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
+  fingerprint->footer(
+      "Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
+      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
+      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
 }
 
 }  // namespace cpns::cli

@@ -124,7 +124,8 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                            *running->audit, running->changes, role->counted()));
   if (c.application_keys) {
     running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed());
-    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered));
+    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
+                                                      role->offered_changes()));
   }
   return role_handle<config::gateway_config>{
       .keep_alive = running,
@@ -173,7 +174,8 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                       with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
                       *running->audit, *running->changes, role->counted()));
   if (c.application_keys) {
-    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered()));
+    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered(),
+                                                      role->offered_changes()));
   }
   return role_handle<config::pne_config>{
       .keep_alive = running,

@@ -31,7 +31,8 @@ void describe(V& v, key_purpose& c) {
     "The processes that get these keys: by their user or one of their groups, as the kernel tells. Nobody "
     "else does, root and the user of the role neither, unless they are named.",
     rules{.required = true});
-  v("entities", c.entities, "Entity IDs, or prefixes and `*`, of the devices whose keys are given. Without it: all.",
+  v("entities", c.entities,
+    "Entity IDs, or prefixes and `*`, of the devices whose keys are given. Without it: all.",
     rules{.min = 1, .max = 10'000, .text = form::pattern});
 }
 
@@ -42,7 +43,8 @@ void describe(V& v, application_keys_config& c) {
     "Every user can connect, and is refused with a reason.",
     rules{.required = true});
   v("purposes", c.purposes,
-    "What the keys are for. Both sides need the same name, for example `mqtt`: 1 to 16 of `a-z`, `0-9` and `-`.",
+    "What the keys are for. Both sides need the same name, for example `mqtt`: 1 to 16 of `a-z`, `0-9` and "
+    "`-`.",
     rules{.required = true, .max = 64, .text = form::purpose});
 }
 

@@ -1,5 +1,8 @@
 #include "actors/application_keys/gateway_offer.hpp"
 
+#include <utility>
+#include <vector>
+
 namespace cpns::actors {
 namespace {
 
@@ -34,6 +37,20 @@ result<offered_keys::page> gateway_offer::read_page(const std::string& after, co
                          },
                          [&out](const error&) { ++out.unreadable; }));
   return out;
+}
+
+/// Programs learn of a key before the output that follows its record: a KDEL leaves later.
+storage::commit_done announcing(key_changes& to, const storage::sealed_batch& batch,
+                                storage::commit_done done) {
+  std::vector<entity_id> devices;
+  for (const auto& op : batch)
+    if (op.table == storage::table::peers)
+      if (auto device = entity_id::parse(as_text(op.row))) devices.push_back(std::move(*device));
+  return [&to, devices = std::move(devices), done = std::move(done)](const status& s) {
+    if (s)
+      for (const auto& device : devices) to.changed(device);
+    done(s);
+  };
 }
 
 }  // namespace cpns::actors

@@ -1,7 +1,9 @@
 #pragma once
 // The keys that a gateway offers to programs: those of its store.
 
+#include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
+#include "storage/group_commit.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::actors {
@@ -16,5 +18,9 @@ class gateway_offer final : public offered_keys {
  private:
   const storage::sealed_store& rows_;
 };
+
+/// `done`, after which `to` knows each device whose record `batch` writes. `to` outlives the write.
+storage::commit_done announcing(key_changes& to, const storage::sealed_batch& batch,
+                                storage::commit_done done);
 
 }  // namespace cpns::actors

@@ -53,6 +53,7 @@ class key_service {
 
   const crypto::suite& suite() const { return *parts_.suite; }
   const offered_keys& offered() const { return *parts_.offered; }
+  key_changes& changes() const { return *parts_.changes; }
   key_log& log() { return log_; }
 
  private:
@@ -105,12 +106,95 @@ class snapshot final : public api::part_source {
   bool begun_ = false, over_ = false;
 };
 
+/// The keys of all devices as lines, then those of each device when they change. A device has one line with all its keys,
+/// so no line has to be remembered to know what is gone.
+class watch final : public api::part_source {
+ public:
+  watch(service s, const purpose& p)
+      : service_(std::move(s)), purpose_(p), document_(service_->suite(), p, shown_keys::with_key),
+        place_(service_->changes().newest()) {}
+
+  [[nodiscard]] bool goes_on() const override { return true; }
+  std::shared_ptr<void> listen(std::function<void()> wake) override {
+    return service_->changes().listen(std::move(wake));
+  }
+  result<std::string> next() override {
+    CPNS_CHECK(synced_ ? add_changes() : add_page());
+    return document_.take();
+  }
+  std::string heartbeat() override {
+    document_.mark("heartbeat", place_);
+    return document_.take();
+  }
+
+ private:
+  static constexpr std::size_t changes_per_part = 64;
+
+  status add_page() {
+    CPNS_TRY(const auto page, service_->offered().read_page(after_, [this](const offered_device& d) {
+      if (purpose_.covers(d.entity) && !d.keys.empty()) document_.put(d, place_);
+    }));
+    if (page.next) {
+      after_ = *page.next;
+      if (document_.size() == 0)
+        document_.mark("progress", place_);  // an empty part would mean that nothing is new
+      return {};
+    }
+    synced_ = true;
+    document_.mark("synced", place_);
+    return {};
+  }
+  status add_changes() {
+    const auto batch = service_->changes().after(place_, changes_per_part);
+    if (batch.lost) {
+      place_ = service_->changes().newest();
+      after_.clear();
+      synced_ = false;
+      document_.mark("resync", place_);
+      return {};
+    }
+    const bool any = batch.last != place_;
+    place_ = batch.last;
+    for (const auto& entity : batch.devices) {
+      if (!purpose_.covers(entity)) continue;
+      const auto found = service_->offered().find(entity);
+      if (!found && fault_of(found.error().code) == fault::store && found.error() == errc::store_unavailable)
+        return fail(found.error());
+      if (!found)
+        document_.gone(entity, "its record cannot be read", place_);
+      else if (!*found)
+        document_.gone(entity, "the device was forgotten", place_);
+      else if ((*found)->keys.empty())
+        document_.gone(entity, (*found)->why_none, place_);
+      else
+        document_.put(**found, place_);
+    }
+    if (any && document_.size() == 0) document_.mark("progress", place_);
+    return {};
+  }
+
+  const service service_;
+  const purpose& purpose_;  ///< of service_
+  key_document document_;
+  std::uint64_t place_;  ///< of the last change that was sent
+  std::string after_;
+  bool synced_ = false;
+};
+
 api::outcome read_all(const service& s, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {}));
+  CPNS_CHECK(api::only_parameters(r, {"watch"}));
+  const auto watched = api::text_parameter(r, "watch");
+  if (!watched.empty() && watched != "true")
+    return api::refuse(400, "out-of-range", "'watch' must be 'true', or be left out", "watch");
   CPNS_TRY(const auto* p, s->purpose_for(r));
   s->log().read(r.from, p->name, "all devices");
   api::response out;
-  out.parts = std::make_shared<snapshot>(s, *p);
+  if (watched.empty()) {
+    out.parts = std::make_shared<snapshot>(s, *p);
+  } else {
+    out.type = "application/x-ndjson";
+    out.parts = std::make_shared<watch>(s, *p);
+  }
   return out;
 }
 
@@ -133,7 +217,8 @@ struct named_key {
 };
 
 /// Of a readable identity.
-api::checked<std::optional<named_key>> key_named(const service& s, const purpose& p, const std::string& text) {
+api::checked<std::optional<named_key>> key_named(const service& s, const purpose& p,
+                                                 const std::string& text) {
   const auto name = protocol::read_readable_identity(text);
   if (!name || name->purpose != p.name) return std::optional<named_key>{};
   CPNS_CHECK(s->check_covered(p, name->entity));
@@ -145,7 +230,8 @@ api::checked<std::optional<named_key>> key_named(const service& s, const purpose
 }
 
 /// Of an opaque identity: it is compared with those of all keys.
-api::checked<std::optional<named_key>> key_searched(const service& s, const purpose& p, const std::string& text) {
+api::checked<std::optional<named_key>> key_searched(const service& s, const purpose& p,
+                                                    const std::string& text) {
   std::optional<named_key> out;
   std::string after;
   for (;;) {
@@ -167,7 +253,8 @@ api::outcome read_identity(const service& s, const api::request& r) {
   CPNS_TRY(const auto found, opaque ? key_searched(s, *p, text) : key_named(s, *p, text));
   if (!found)
     return api::refuse(404, "no-such-identity",
-                       "no key that is in use has the identity " + shown(text) + " for the purpose " + p->name);
+                       "no key that is in use has the identity " + shown(text) + " for the purpose " +
+                           p->name);
   s->log().read(r.from, p->name, found->entity.text());
   key_document d(s->suite(), *p, shown_keys::with_key);
   d.begin();
@@ -187,13 +274,14 @@ std::vector<api::route> key_routes(key_route_parts parts) {
                       .handle = std::move(handle),
                       .at_once = at_once};
   };
-  return {get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
-          get("/v1/keys/{purpose}/{entity}",
-              [s](const api::request& r) { return read_device(s, r, with_key); }),
-          get("/v1/fingerprints/{purpose}/{entity}",
-              [s](const api::request& r) { return read_device(s, r, fingerprint_alone); }),
-          get("/v1/identities/{purpose}/{identity}",
-              [s](const api::request& r) { return read_identity(s, r); }, searches_at_once)};
+  return {
+      get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
+      get("/v1/keys/{purpose}/{entity}", [s](const api::request& r) { return read_device(s, r, with_key); }),
+      get("/v1/fingerprints/{purpose}/{entity}",
+          [s](const api::request& r) { return read_device(s, r, fingerprint_alone); }),
+      get(
+          "/v1/identities/{purpose}/{identity}", [s](const api::request& r) { return read_identity(s, r); },
+          searches_at_once)};
 }
 
 }  // namespace cpns::actors

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
 #include "actors/application_keys/purposes.hpp"
 #include "api/routes.hpp"
@@ -17,10 +18,11 @@ struct key_route_parts {
   std::string component;  ///< of the log lines
   std::shared_ptr<const purposes> known;
   const offered_keys* offered = nullptr;
+  key_changes* changes = nullptr;  ///< outlives the routes
   const crypto::suite* suite = nullptr;
 };
 
-/// GET /v1/keys/{purpose}, /v1/keys/{purpose}/{entity}, /v1/fingerprints/{purpose}/{entity} and
+/// GET /v1/keys/{purpose}, also as a stream with ?watch, /v1/keys/{purpose}/{entity}, /v1/fingerprints/{purpose}/{entity} and
 /// /v1/identities/{purpose}/{identity}. Each is answered to the processes that the purpose allows.
 std::vector<api::route> key_routes(key_route_parts parts);
 

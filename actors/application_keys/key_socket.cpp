@@ -10,7 +10,8 @@
 namespace cpns::actors {
 
 result<std::unique_ptr<key_socket>> key_socket::start(const config::application_keys_config& c,
-                                                      std::string component, const offered_keys& offered) {
+                                                      std::string component, const offered_keys& offered,
+                                                      key_changes& changes) {
   CPNS_TRY(auto made, purposes::make(c));
   const auto known = std::make_shared<const purposes>(std::move(made));
   config::api_config socket_alone;
@@ -23,7 +24,7 @@ result<std::unique_ptr<key_socket>> key_socket::start(const config::application_
   http.level_of = [known](const api::local_peer& who) {
     return known->allow(who) ? api::level::viewer : api::level::nobody;
   };
-  http.routes.add(key_routes({component, known, &offered, &crypto::openssl_suite()}));
+  http.routes.add(key_routes({component, known, &offered, &changes, &crypto::openssl_suite()}));
   CPNS_TRY(auto server, api::http_server::start(socket_alone, std::move(http)));
   log::info(component, "key-socket", "programs get application keys at this socket",
             {{"socket", c.socket.string()}});

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
 #include "api/http_server.hpp"
 #include "base/result.hpp"
@@ -15,10 +16,11 @@ namespace cpns::actors {
 /// listener, and this one has no other routes. Has its own threads.
 class key_socket {
  public:
-  /// `component`: of its log lines. `offered` outlives the object. config_range: a user or group does not exist; other errors
+  /// `component`: of its log lines. `offered` and `changes` outlive the object. config_range: a user or group does not exist; other errors
   /// of api::http_server::start.
   static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
-                                                   std::string component, const offered_keys& offered);
+                                                   std::string component, const offered_keys& offered,
+                                                   key_changes& changes);
   key_socket(const key_socket&) = delete;
   key_socket& operator=(const key_socket&) = delete;
 

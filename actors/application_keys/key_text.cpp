@@ -55,8 +55,14 @@ void key_document::begin() {
 
 void key_document::add(const entity_id& entity, const offered_key& k) {
   make_room();
+  text_ += keys_++ == 0 ? "\n" : ",\n";
+  add_key(entity, k);
+}
+
+void key_document::add_key(const entity_id& entity, const offered_key& k) {
+  make_room();
   const crypto::application_name name{purpose_.name, entity, k.which};
-  text_ += keys_++ == 0 ? "\n{" : ",\n{";
+  text_ += "{";
   member("entity", entity.text());
   text_ += ",";
   member("epoch", k.which.text());
@@ -82,6 +88,39 @@ void key_document::add(const entity_id& entity, const offered_key& k) {
 void key_document::end(std::size_t unreadable) {
   make_room();
   text_.append("\n],\"unreadable\":").append(std::to_string(unreadable)).append("}\n");
+}
+
+void key_document::begin_line(std::string_view event, std::uint64_t revision) {
+  make_room();
+  text_ += "{";
+  member("event", event);
+  text_.append(",\"revision\":").append(std::to_string(revision));
+}
+
+void key_document::put(const offered_device& d, std::uint64_t revision) {
+  begin_line("put", revision);
+  text_ += ",";
+  member("entity", d.entity.text());
+  text_ += ",\"keys\":[";
+  for (const auto& k : d.keys) {
+    if (&k != &d.keys.front()) text_ += ",";
+    add_key(d.entity, k);
+  }
+  text_ += "]}\n";
+}
+
+void key_document::gone(const entity_id& entity, std::string_view reason, std::uint64_t revision) {
+  begin_line("gone", revision);
+  text_ += ",";
+  member("entity", entity.text());
+  text_ += ",";
+  member("reason", reason);
+  text_ += "}\n";
+}
+
+void key_document::mark(std::string_view event, std::uint64_t revision) {
+  begin_line(event, revision);
+  text_ += "}\n";
 }
 
 std::string key_document::take() { return std::exchange(text_, {}); }

@@ -1,8 +1,10 @@
 #pragma once
 // Application keys as the JSON of the key socket. Here alone keys become text.
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "actors/application_keys/offered_keys.hpp"
 #include "actors/application_keys/purposes.hpp"
@@ -28,6 +30,15 @@ class key_document {
   void begin();
   void add(const entity_id& entity, const offered_key& k);
   void end(std::size_t unreadable);
+
+  // Of a stream, in place of begin(), add() and end(): lines.
+
+  /// {"event":"put","revision","entity","keys":[...]}: all keys of a device, in place of those of before.
+  void put(const offered_device& d, std::uint64_t revision);
+  /// {"event":"gone","revision","entity","reason"}: the device has no keys. `reason`: a sentence of a role, without names.
+  void gone(const entity_id& entity, std::string_view reason, std::uint64_t revision);
+  /// {"event":EVENT,"revision"}
+  void mark(std::string_view event, std::uint64_t revision);
   /// What was written since the last call, which the caller wipes.
   [[nodiscard]] std::string take();
   /// Bytes since the last take().
@@ -35,6 +46,8 @@ class key_document {
 
  private:
   void make_room();
+  void add_key(const entity_id& entity, const offered_key& k);
+  void begin_line(std::string_view event, std::uint64_t revision);
   void member(std::string_view name, std::string_view text);
 
   const crypto::suite& suite_;

@@ -45,7 +45,7 @@ class offered_keys {
   [[nodiscard]] virtual result<std::optional<offered_device>> find(const entity_id& entity) const = 0;
 
   struct page {
-    std::size_t unreadable = 0;  ///< devices that are left out, because their rows cannot be read
+    std::size_t unreadable = 0;       ///< devices that are left out, because their rows cannot be read
     std::optional<std::string> next;  ///< `after` of the page that follows; nullopt: none does
   };
   using visitor = std::function<void(offered_device)>;

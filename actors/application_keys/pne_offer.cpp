@@ -4,8 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "actors/pne/device_keys.hpp"
-
 namespace cpns::actors {
 namespace {
 
@@ -24,7 +22,8 @@ result<protocol::pne_record> pne_offer::read(const place& p) const {
     CPNS_TRY(auto record, read_key_file(*p.file));
     return std::move(record).value_or(protocol::pne_record{});
   }
-  if (rows_ == nullptr) return fail(errc::store_unavailable, p.entity.text() + ": its key file cannot be read");
+  if (rows_ == nullptr)
+    return fail(errc::store_unavailable, p.entity.text() + ": its key file cannot be read");
   CPNS_TRY(auto slots, rows_->load(p.entity));
   return std::move(slots.record).value_or(protocol::pne_record{});
 }

@@ -67,6 +67,7 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 
 struct pne_role::impl {
   metrics::registry counted;
+  key_changes offered_changes;
   // In the order of construction; torn down in reverse by drain().
   std::vector<descriptor> locks;
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`
@@ -102,7 +103,10 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   std::vector<pne_offer::place> offered;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     auto& d = own.devices[i];
-    if (c.application_keys) offered.push_back({devices[i].entity, std::move(d.file)});
+    if (c.application_keys) {
+      offered.push_back({devices[i].entity, std::move(d.file)});
+      if (d.keys) d.keys = std::make_shared<announced_keys>(d.keys, devices[i].entity, m.offered_changes);
+    }
     parts.members.push_back({settings_of(c, devices[i]), std::move(d.keys), std::move(d.record)});
   }
   m.count = devices.size();
@@ -229,6 +233,7 @@ std::vector<std::string> pne_role::not_ready() {
 }
 
 const offered_keys* pne_role::offered() const { return impl_->offer.get(); }
+key_changes& pne_role::offered_changes() const { return impl_->offered_changes; }
 
 storage::key_changer& pne_role::keys() { return *impl_->keys; }
 

@@ -16,7 +16,7 @@ from document import BODY_MAX, DOCUMENTS, document, problem_codes
 
 NOTE = "<!-- Made from docs/openapi/{} by `make docs`. Change that file, not this one. -->\n"
 SOCKETS = {"server": "trial/state/server.sock", "gateway": "trial/state/gateway.sock", "pne": "trial/pne.sock",
-           "keys": "/run/cpns/keys.sock"}
+           "keys": "/run/cpns/gateway/keys.sock"}
 
 
 def anchor(heading: str) -> str:

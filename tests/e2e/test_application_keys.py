@@ -5,11 +5,15 @@ no file has one; and the commands of `cpns keys`."""
 import base64
 import contextlib
 import getpass
+import http.client
 import json
 import os
 import pathlib
 import unittest
 
+import jsonschema
+
+from support import openapi
 from support.api_home import connect, document
 from support.canary import Search
 from support.case import E2ECase
@@ -119,6 +123,91 @@ class BothSides(Keys):
             self.assertEqual(self.in_use(role, self.entities[0])["key"], before["key"])
             self.assertEqual(place.role(role).terminate(), 0)
             self.assertFalse(self.socket(role).exists())
+
+
+class Watch:
+    """Follows the keys of a purpose; each line is judged by docs/openapi."""
+
+    def __init__(self, socket, purpose="mqtt"):
+        self.link = Connection("keys", socket)
+        self.link.request("GET", f"/v1/keys/{purpose}?watch=true")
+        self.answer = self.link.getresponse()
+        assert self.answer.status == 200, self.answer.read()
+        assert self.answer.getheader("Content-Type") == "application/x-ndjson"
+        self.schema = document.document("keys").operation("readKeys").answer(200)["content"]["application/x-ndjson"]["schema"]
+
+    def close(self):
+        self.answer.close()  # which has the socket
+        self.link.close()
+
+    def line(self) -> dict:
+        text = self.answer.readline()
+        assert text.endswith(b"\n"), f"the watch ended: {text}"
+        found = openapi.parse(text.decode())
+        faults = list(jsonschema.Draft202012Validator(openapi.closed(self.schema)).iter_errors(found))
+        assert not faults, f"{text}: {faults}"
+        return found
+
+    def until(self, wanted) -> dict:
+        """Passes over lines until one is wanted."""
+        while not wanted(found := self.line()):
+            pass
+        return found
+
+
+class Watching(Keys):
+    def watch(self, role, purpose="mqtt"):
+        w = Watch(self.socket(role), purpose)
+        self.addCleanup(w.close)
+        return w
+
+    def test_sees_each_change_when_it_is_durable(self):
+        place = self.start()
+        entity = self.entities[0]
+        first = self.agree(entity)
+        watches = {role: self.watch(role) for role in ROLES}
+        for w in watches.values():
+            seen = [w.line(), w.line()]
+            self.assertEqual({line["entity"] for line in seen}, set(self.entities))
+            self.assertEqual(w.line()["event"], "synced")
+        since = place.events.mark()
+        poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        confirmed = watches["gateway"].until(lambda x: x["event"] == "put" and [k["key"] == first["key"] for k in x["keys"]] == [False])
+        self.assertEqual((confirmed["entity"], confirmed["keys"][0]["state"], confirmed["keys"][0]["use"]), (entity, "current", True))
+        accepted = watches["pne"].until(lambda x: x["event"] == "put" and x["keys"][-1]["key"] == confirmed["keys"][0]["key"])
+        self.assertTrue(accepted["keys"][-1]["use"])
+        place.wait_for_each(since=since, entities=[entity])
+        place.tell_pne("reset", self.entities[1])
+        gone = watches["pne"].until(lambda x: x["event"] == "gone")
+        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "the device has no key yet"))
+        place.role("pne").terminate()
+        place.cli("pnes", "forget", entity, "--config", "gateway.yaml")
+        gone = watches["gateway"].until(lambda x: x["event"] == "gone" and x["entity"] == entity)
+        self.assertEqual(gone["reason"], "the device was forgotten")
+        self.assertEqual(place.role("gateway").terminate(), 0)
+        with self.assertRaises(http.client.IncompleteRead):  # the answer has no end
+            watches["gateway"].answer.read()
+
+    def test_costs_a_renewal_nothing_when_its_reader_stands_still(self):
+        self.start()
+        entity = self.entities[0]
+        still = [self.watch("gateway") for _ in range(24)]
+        refused = self.ask("gateway", "/v1/keys/mqtt?watch=true")
+        self.assertEqual(refused.code, "too-many-readers")
+        before = self.agree(entity)
+        since = self.place.events.mark()
+        poll(lambda: self.place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        self.place.wait_for_each(since=since, entities=[entity])
+        self.assertNotEqual(self.agree(entity)["key"], before["key"])
+        for w in still:
+            w.close()
+        poll(self.has_place, what="a place for a watch")
+
+    def has_place(self) -> bool:
+        with contextlib.closing(Connection("keys", self.socket("gateway"))) as link:
+            link.request("GET", "/v1/keys/mqtt?watch=true")
+            with link.getresponse() as answer:
+                return answer.status == 200
 
 
 class Readers(Keys):

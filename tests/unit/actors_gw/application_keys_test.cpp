@@ -26,7 +26,9 @@ using testing::HasSubstr;
 constexpr uid_t broker = 4711, other_user = 4712;
 constexpr gid_t readers = 815;
 
-entity_id device(int number) { return entity_id::parse("urn:dev:os:32473-" + std::to_string(number)).value(); }
+entity_id device(int number) {
+  return entity_id::parse("urn:dev:os:32473-" + std::to_string(number)).value();
+}
 
 secret32 key_of(int number, int index) {
   secret32 out;
@@ -63,6 +65,7 @@ struct application_keys : testing::Test {
   std::unique_ptr<storage::sealed_store> rows =
       storage::sealed_store::open(memory, *protector, random).value();
   gateway_offer offer{*rows};
+  key_changes changes;
   config::application_keys_config settings;
   api::route_table routes;
 
@@ -74,19 +77,35 @@ struct application_keys : testing::Test {
   void open() {
     routes = {};
     auto known = std::make_shared<const purposes>(purposes::make(settings).value());
-    routes.add(key_routes({"gateway", std::move(known), &offer, &crypto::openssl_suite()}));
+    routes.add(key_routes({"gateway", std::move(known), &offer, &changes, &crypto::openssl_suite()}));
   }
   void save(const protocol::device_record& r) {
     storage::sealed_batch b;
     b.push_back({storage::table::peers, to_bytes(as_bytes(r.entity.text())), protocol::encode(r)});
-    ASSERT_TRUE(rows->write(b));
+    auto outcome = status{};
+    const auto done = announcing(changes, b, [&outcome](const status& s) { outcome = s; });
+    done(rows->write(b));
+    ASSERT_TRUE(outcome);
   }
-  api::outcome ask(const std::string& path, api::local_peer who = {.uid = 0}) {
+  /// The lines of a watch until it has nothing more at present.
+  static std::vector<json::value> lines_of(api::part_source& watch) {
+    std::string text;
+    for (auto part = watch.next(); part && !part->empty(); part = watch.next()) text += *part;
+    std::vector<json::value> out;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto end = text.find('\n', at);
+      out.push_back(json::parse(text.substr(at, end - at)));
+      at = end + 1;
+    }
+    return out;
+  }
+  api::outcome ask(const std::string& path, api::local_peer who = {.uid = 0}, api::text_map query = {}) {
     auto found = routes.find(api::verb::get, path);
     if (found.to == nullptr) return api::refuse(404, "no-such-path", path);
     api::request r;
     r.path = path;
     r.path_values = found.values;
+    r.query = std::move(query);
     r.from.process = std::move(who);
     return found.to->handle(r);
   }
@@ -213,7 +232,8 @@ TEST_F(application_keys, have_fingerprints_that_come_without_the_key) {
   const auto all = keys("/v1/fingerprints/mqtt/urn:dev:os:32473-1");
   ASSERT_EQ(all.size(), 2U);
   EXPECT_FALSE(all[0].as_object().contains("key"));
-  EXPECT_EQ(text_of(all[0], "fingerprint"), text_of(keys("/v1/keys/mqtt/urn:dev:os:32473-1")[0], "fingerprint"));
+  EXPECT_EQ(text_of(all[0], "fingerprint"),
+            text_of(keys("/v1/keys/mqtt/urn:dev:os:32473-1")[0], "fingerprint"));
 }
 
 TEST_F(application_keys, are_found_by_their_identity) {
@@ -226,10 +246,10 @@ TEST_F(application_keys, are_found_by_their_identity) {
   ASSERT_EQ(searched.size(), 1U);
   EXPECT_EQ(text_of(searched[0], "entity"), "urn:dev:os:32473-17");
   EXPECT_EQ(text_of(searched[0], "epoch"), "3.3");
-  for (const auto* none : {"/v1/identities/mqtt/dev.os.32473-17%2F3.4%2Fmqtt",   // unused
-                           "/v1/identities/mqtt/dev.os.32473-17%2F3.1%2Fmqtt",   // below the own one
-                           "/v1/identities/mqtt/dev.os.32473-17%2F3.3%2Fcoap",   // of another purpose
-                           "/v1/identities/coap/dev.os.32473-17%2F3.3%2Fcoap",   // opaque there
+  for (const auto* none : {"/v1/identities/mqtt/dev.os.32473-17%2F3.4%2Fmqtt",  // unused
+                           "/v1/identities/mqtt/dev.os.32473-17%2F3.1%2Fmqtt",  // below the own one
+                           "/v1/identities/mqtt/dev.os.32473-17%2F3.3%2Fcoap",  // of another purpose
+                           "/v1/identities/coap/dev.os.32473-17%2F3.3%2Fcoap",  // opaque there
                            "/v1/identities/mqtt/dev.os.32473-99%2F3.3%2Fmqtt", "/v1/identities/coap/x"})
     EXPECT_EQ(ask(none).error().code, "no-such-identity") << none;
 }
@@ -274,6 +294,82 @@ TEST_F(application_keys, of_all_devices_count_the_rows_that_cannot_be_read) {
   const auto damaged = ask("/v1/keys/mqtt/urn:dev:os:32473-1");
   ASSERT_FALSE(damaged);
   EXPECT_EQ(damaged.error().code, "store-sealed");
+}
+
+std::string event_of(const json::value& line) { return text_of(line, "event"); }
+
+TEST_F(application_keys, are_watched_from_their_present_state_on) {
+  for (int n = 1; n <= 100; ++n) save(keyed(n));
+  const auto got = ask("/v1/keys/mqtt", {.uid = 0}, {{"watch", "true"}});
+  ASSERT_TRUE(got) << got.error().detail;
+  EXPECT_EQ(got->type, "application/x-ndjson");
+  ASSERT_TRUE(got->parts->goes_on());
+  int wakes = 0;
+  const auto ticket = got->parts->listen([&wakes] { ++wakes; });
+  const auto first = lines_of(*got->parts);
+  ASSERT_EQ(first.size(), 101U);
+  EXPECT_EQ(event_of(first.back()), "synced");
+  EXPECT_EQ(event_of(first[0]), "put");
+  EXPECT_EQ(first[0].at("keys").as_array().size(), 2U);
+  EXPECT_EQ(wakes, 0);
+
+  auto renewed = keyed(7);
+  renewed.keys.erase(renewed.keys.begin(), renewed.keys.begin() + 2);  // 3.3 is confirmed
+  renewed.keys[0].use = protocol::key_use::own;
+  save(renewed);
+  EXPECT_EQ(wakes, 1);
+  const auto then = lines_of(*got->parts);
+  ASSERT_EQ(then.size(), 1U);
+  EXPECT_EQ(text_of(then[0], "entity"), "urn:dev:os:32473-7");
+  ASSERT_EQ(then[0].at("keys").as_array().size(), 1U);
+  EXPECT_EQ(text_of(then[0].at("keys").at(0), "epoch"), "3.3");
+  EXPECT_GT(then[0].at("revision").as_int64(), first.back().at("revision").as_int64());
+
+  auto rejected = keyed(8);
+  rejected.standing = protocol::device_standing::rejected;
+  save(rejected);
+  storage::sealed_batch erased;
+  erased.push_back({storage::table::peers, to_bytes(as_bytes(device(9).text())), std::nullopt});
+  announcing(changes, erased, [](const status&) {})(rows->write(erased));
+  const auto gone = lines_of(*got->parts);
+  ASSERT_EQ(gone.size(), 2U);
+  EXPECT_EQ(event_of(gone[0]), "gone");
+  EXPECT_EQ(text_of(gone[0], "reason"), "the device was rejected");
+  EXPECT_EQ(text_of(gone[1], "reason"), "the device was forgotten");
+  EXPECT_THAT(got->parts->heartbeat(), HasSubstr("\"event\":\"heartbeat\""));
+}
+
+TEST_F(application_keys, that_changed_without_success_wake_nobody) {
+  storage::sealed_batch b;
+  b.push_back({storage::table::peers, to_bytes(as_bytes(device(1).text())), std::nullopt});
+  announcing(changes, b, [](const status&) {})(fail(errc::store_full));
+  EXPECT_EQ(changes.newest(), 0U);
+}
+
+TEST_F(application_keys, are_sent_again_to_a_watcher_that_was_passed_by_the_changes) {
+  save(keyed(1));
+  const auto got = ask("/v1/keys/mqtt", {.uid = 0}, {{"watch", "true"}});
+  ASSERT_TRUE(got);
+  ASSERT_EQ(lines_of(*got->parts).size(), 2U);
+  for (std::size_t i = 0; i <= key_changes::kept_max; ++i) changes.changed(device(1));
+  const auto again = lines_of(*got->parts);
+  ASSERT_EQ(again.size(), 3U);
+  EXPECT_EQ(event_of(again[0]), "resync");
+  EXPECT_EQ(event_of(again[1]), "put");
+  EXPECT_EQ(event_of(again[2]), "synced");
+  EXPECT_TRUE(lines_of(*got->parts).empty());
+}
+
+TEST_F(application_keys, of_other_devices_are_not_in_a_watch_with_entities) {
+  const auto got = ask("/v1/keys/coap", {.uid = 0}, {{"watch", "true"}});
+  ASSERT_TRUE(got);
+  ASSERT_EQ(lines_of(*got->parts).size(), 1U);
+  save(keyed(2));
+  const auto lines = lines_of(*got->parts);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(event_of(lines[0]), "progress");
+  save(keyed(1));
+  EXPECT_EQ(event_of(lines_of(*got->parts).at(0)), "put");
 }
 
 TEST_F(application_keys, are_refused_to_a_configuration_with_unknown_users) {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "api/http_server.hpp"
@@ -120,12 +122,107 @@ TEST_F(http_harness, makes_no_further_part_while_a_client_does_not_read) {
   EXPECT_LE(*made, 4U);
 }
 
+/// What the test puts in, as parts of an answer that goes on.
+class live_parts final : public part_source {
+ public:
+  void put(const std::string& text) {
+    std::function<void()> wake;
+    {
+      const std::lock_guard lock{guard_};
+      waiting_ += text;
+      wake = wake_;
+    }
+    if (wake) wake();
+  }
+  result<std::string> next() override {
+    const std::lock_guard lock{guard_};
+    return std::exchange(waiting_, {});
+  }
+  [[nodiscard]] bool goes_on() const override { return true; }
+  std::shared_ptr<void> listen(std::function<void()> wake) override {
+    const std::lock_guard lock{guard_};
+    wake_ = std::move(wake);
+    return {nullptr, [this](void*) {
+              const std::lock_guard held{guard_};
+              wake_ = {};
+            }};
+  }
+  std::string heartbeat() override { return "beat\n"; }
+  bool is_heard() {
+    const std::lock_guard lock{guard_};
+    return static_cast<bool>(wake_);
+  }
+
+ private:
+  std::mutex guard_;
+  std::string waiting_ = "first\n";
+  std::function<void()> wake_;
+};
+
+route live(const std::shared_ptr<live_parts>& parts) {
+  return get("/v1/parts", [parts](const request&) -> outcome {
+    response r;
+    r.parts = parts;
+    return r;
+  });
+}
+
+TEST_F(http_harness, sends_what_is_new_and_a_heartbeat_when_nothing_is) {
+  const auto parts = std::make_shared<live_parts>();
+  http_limits limits;
+  limits.heartbeat = milliseconds{50};
+  start(with({live(parts)}), limits);
+  raw_client c{path};
+  c.send(get_parts);
+  EXPECT_THAT(c.receive_until("first\n"), HasSubstr("6\r\nfirst\n\r\n"));
+  for (int i = 0; i < 20; ++i) {
+    const auto text = "new " + std::to_string(i) + "\n";
+    parts->put(text);
+    EXPECT_THAT(c.receive_until(text), HasSubstr(text));
+  }
+  c.forget();
+  EXPECT_THAT(c.receive_until("beat\n"), HasSubstr("beat\n"));
+  c.forget();
+  EXPECT_THAT(c.receive_until("beat\n"), HasSubstr("beat\n"));
+  EXPECT_TRUE(parts->is_heard());
+  c.close();
+  while (parts->is_heard()) std::this_thread::yield();
+}
+
+TEST_F(http_harness, counts_an_answer_that_goes_on_as_a_reader_of_events) {
+  const auto parts = std::make_shared<live_parts>();
+  http_limits limits;
+  limits.event_readers_per_peer = 1;
+  start(with({live(parts)}), limits);
+  raw_client c{path};
+  c.send(get_parts);
+  c.receive_until("first\n");
+  raw_client second{path};
+  second.send(get_parts);
+  const auto refused = second.receive_all();
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(refused, HasSubstr("too-many-readers"));
+  EXPECT_EQ(server->counters().event_readers, 1U);
+}
+
+TEST_F(http_harness, ends_at_once_although_an_answer_goes_on) {
+  const auto parts = std::make_shared<live_parts>();
+  start(with({live(parts)}));
+  raw_client c{path};
+  c.send(get_parts);
+  c.receive_until("first\n");
+  const auto begun = std::chrono::steady_clock::now();
+  server.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds{5}) << "not at the next heartbeat";
+  EXPECT_FALSE(parts->is_heard());
+}
+
 TEST_F(http_harness, takes_the_level_of_a_process_from_its_caller) {
   config::api_config c;
   c.socket = path;
-  auto started = http_server::start(c, {.component = "server", .routes = with({hello()}), .level_of = [](const local_peer&) {
-                                          return level::nobody;
-                                        }});
+  auto started = http_server::start(c, {.component = "server",
+                                        .routes = with({hello()}),
+                                        .level_of = [](const local_peer&) { return level::nobody; }});
   ASSERT_TRUE(started) << started.error().message();
   server = std::move(*started);
   EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0666});
