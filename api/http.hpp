@@ -28,6 +28,7 @@ using text_map = std::map<std::string, std::string, std::less<>>;
 
 struct request {
   api::verb verb = verb::get;
+  bool head = false;     ///< the body of the answer is left out
   std::string path;      ///< as sent, without the query
   text_map path_values;  ///< the parts of the path that stand for {NAME} in the route, decoded
   text_map query;        ///< decoded; each name at most once
@@ -64,10 +65,19 @@ class part_source {
 };
 
 struct response {
+  response() = default;
+  response(const response&) = default;
+  response(response&&) = default;
+  response& operator=(const response&) = default;
+  response& operator=(response&&) = default;
+  ~response() {
+    if (secret) wipe(body);
+  }
+
   unsigned status = 200;
   std::string type = "application/json";
   std::string body;
-  bool secret = false;  ///< the body is wiped after it was sent
+  bool secret = false;  ///< the body is wiped after it was sent, and if it never is
   std::vector<std::pair<std::string, std::string>> headers;
   /// Set: the answer is a stream of this hub's events: first `body`, events as text, then those after `after`. The
   /// hub outlives the server.

@@ -13,6 +13,7 @@
 
 #include "api/session.hpp"
 #include "base/log.hpp"
+#include "base/secret.hpp"
 
 namespace cpns::api::detail {
 
@@ -46,6 +47,18 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
   }
 
  private:
+  /// On its way from a worker: the server may end before it arrives.
+  struct made_part {
+    result<std::string> text;
+
+    explicit made_part(result<std::string> t) : text(std::move(t)) {}
+    made_part(made_part&&) = default;
+    made_part& operator=(made_part&&) = delete;
+    ~made_part() {
+      if (text) wipe(*text);
+    }
+  };
+
   static boost::asio::const_buffer one(const std::string& text) { return {text.data(), text.size()}; }
   /// Of an answer that goes on.
   void follow() {
@@ -83,9 +96,9 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
     idle_ = woken_ = false;
     session_->expect_nothing();
     boost::asio::post(session_->shared_.workers, [self = this->shared_from_this()] {
-      auto made = self->next();
+      made_part made{self->next()};
       boost::asio::post(self->session_->strand_,
-                        [self, made = std::move(made)]() mutable { self->send(std::move(made)); });
+                        [self, made = std::move(made)]() mutable { self->send(std::move(made.text)); });
     });
   }
   /// On a worker thread.

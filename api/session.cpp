@@ -157,7 +157,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     to_ = ready->to;
     asked_ = std::move(ready->asked);
     const auto length = head_->content_length();
-    if (length && *length > to_->body_max) return refuse_early(body_too_large(*to_));
+    if ((length && *length > to_->body_max) || (to_->body_max == 0 && head_->chunked()))
+      return refuse_early(body_too_large(*to_));
     if (to_->at_once != 0 && !(slot_ = shared_.slot_for(*to_))) return refuse_early(too_many_at_once(*to_));
     if (http::token_list{m[http::field::expect]}.exists("100-continue")) return send_continue();
     read_body();

@@ -2,10 +2,13 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "api/http_server.hpp"
@@ -122,6 +125,21 @@ TEST_F(http_harness, makes_no_further_part_while_a_client_does_not_read) {
   EXPECT_LE(*made, 4U);
 }
 
+TEST(responses, wipe_a_secret_body_that_is_never_sent) {
+  constexpr std::string_view key = "0123456789abcde";  // inside the string object
+  for (const bool secret : {true, false}) {
+    alignas(response) std::array<char, sizeof(response)> memory{};
+    auto* r = new (memory.data()) response;
+    r->body = key;
+    r->secret = secret;
+    std::destroy_at(r);
+    const volatile char* seen = memory.data();
+    std::string left;
+    for (std::size_t i = 0; i < memory.size(); ++i) left += seen[i];
+    EXPECT_EQ(left.find(key) == std::string::npos, secret);
+  }
+}
+
 /// What the test puts in, as parts of an answer that goes on.
 class live_parts final : public part_source {
  public:
@@ -215,6 +233,25 @@ TEST_F(http_harness, ends_at_once_although_an_answer_goes_on) {
   server.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds{5}) << "not at the next heartbeat";
   EXPECT_FALSE(parts->is_heard());
+}
+
+TEST_F(http_harness, refuses_a_body_where_none_is_taken_before_it_comes) {
+  auto r = hello();
+  r.body_max = 0;
+  r.at_once = 1;
+  start(with({r}));
+  for (const auto* body : {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"}) {
+    raw_client stalled{path};
+    stalled.send(std::string{"GET /v1/hello HTTP/1.1\r\nHost: localhost\r\n"} + body);
+    EXPECT_THAT(stalled.receive_until("}"), StartsWith("HTTP/1.1 413 ")) << body;
+    raw_client other{path};
+    other.send(get_hello);
+    EXPECT_THAT(other.receive_until("}\n"), StartsWith("HTTP/1.1 200 OK\r\n"))
+        << "the stalled one has no place";
+  }
+  raw_client empty{path};
+  empty.send("GET /v1/hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_THAT(empty.receive_until("}\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
 
 TEST_F(http_harness, takes_the_level_of_a_process_from_its_caller) {
