@@ -123,7 +123,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                                        running->store.keys()),
                            *running->audit, running->changes, role->counted()));
   if (c.application_keys) {
-    running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed());
+    running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget);
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
                                                       role->offered_changes()));
   }

@@ -16,7 +16,7 @@ result<std::optional<offered_device>> gateway_offer::find(const entity_id& entit
   if (!found) return std::optional<offered_device>{};
   auto record = protocol::decode_device_record(found->expose());
   if (!record) return fail(record.error().code, entity.text() + ": " + record.error().detail);
-  return std::optional{offer_of(*record)};
+  return std::optional{offer_of(*record, next_max_)};
 }
 
 result<offered_keys::page> gateway_offer::read_page(const std::string& after, const visitor& each) const {
@@ -30,7 +30,7 @@ result<offered_keys::page> gateway_offer::read_page(const std::string& after, co
                              ++out.unreadable;
                              return true;
                            }
-                           auto offer = offer_of(*record);
+                           auto offer = offer_of(*record, next_max_);
                            keys += offer.keys.size();
                            each(std::move(offer));
                            return keys < keys_per_page;
@@ -39,7 +39,8 @@ result<offered_keys::page> gateway_offer::read_page(const std::string& after, co
   return out;
 }
 
-/// Programs learn of a key before the output that follows its record: a KDEL leaves later.
+/// Programs learn of a key before the output that follows its record: a KDEL leaves later. After a failed write, too: the
+/// store may have the old record or the new one, and a program reads the one that is durable.
 storage::commit_done announcing(key_changes& to, const storage::sealed_batch& batch,
                                 storage::commit_done done) {
   std::vector<entity_id> devices;
@@ -47,8 +48,7 @@ storage::commit_done announcing(key_changes& to, const storage::sealed_batch& ba
     if (op.table == storage::table::peers)
       if (auto device = entity_id::parse(as_text(op.row))) devices.push_back(std::move(*device));
   return [&to, devices = std::move(devices), done = std::move(done)](const status& s) {
-    if (s)
-      for (const auto& device : devices) to.changed(device);
+    for (const auto& device : devices) to.changed(device);
     done(s);
   };
 }

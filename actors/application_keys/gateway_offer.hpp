@@ -10,16 +10,18 @@ namespace cpns::actors {
 
 class gateway_offer final : public offered_keys {
  public:
-  /// `rows` outlives it.
-  explicit gateway_offer(const storage::sealed_store& rows) : rows_(rows) {}
+  /// `rows` outlives it. `next_max`: of offer_of().
+  gateway_offer(const storage::sealed_store& rows, std::size_t next_max) : rows_(rows), next_max_(next_max) {}
   [[nodiscard]] result<std::optional<offered_device>> find(const entity_id& entity) const override;
   [[nodiscard]] result<page> read_page(const std::string& after, const visitor& each) const override;
 
  private:
   const storage::sealed_store& rows_;
+  const std::size_t next_max_;
 };
 
-/// `done`, after which `to` knows each device whose record `batch` writes. `to` outlives the write.
+/// `done`, before which `to` learns of each device whose record `batch` writes, whatever the outcome. `to` outlives the
+/// write.
 storage::commit_done announcing(key_changes& to, const storage::sealed_batch& batch,
                                 storage::commit_done done);
 

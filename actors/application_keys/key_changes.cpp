@@ -1,6 +1,5 @@
 #include "actors/application_keys/key_changes.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace cpns::actors {
@@ -8,12 +7,25 @@ namespace cpns::actors {
 void key_changes::changed(const entity_id& device) {
   {
     const std::lock_guard lock{guard_};
-    ring_.push_back(device);
-    ++newest_;
-    if (ring_.size() > kept_max) ring_.pop_front();
+    const auto [entry, is_new] = of_.try_emplace(device, 0);
+    if (!is_new) by_number_.erase(entry->second);
+    entry->second = ++newest_;
+    by_number_.emplace_hint(by_number_.end(), newest_, entry);
+    if (of_.size() > kept_max_) {
+      const auto oldest = by_number_.begin();
+      forgotten_ = oldest->first;
+      of_.erase(oldest->second);
+      by_number_.erase(oldest);
+    }
   }
-  const std::lock_guard lock{listeners_->guard};
-  for (const auto& [number, wake] : listeners_->all) wake();
+  // A listener may be the last owner of itself, so its ticket can be dropped while it runs.
+  std::vector<std::shared_ptr<const std::function<void()>>> all;
+  {
+    const std::lock_guard lock{listeners_->guard};
+    all.reserve(listeners_->all.size());
+    for (const auto& [number, wake] : listeners_->all) all.push_back(wake);
+  }
+  for (const auto& wake : all) (*wake)();
 }
 
 std::uint64_t key_changes::newest() const {
@@ -25,26 +37,25 @@ key_changes::batch key_changes::after(std::uint64_t place, std::size_t most) con
   const std::lock_guard lock{guard_};
   batch out;
   out.last = place;
-  const auto before_ring = newest_ - ring_.size();
-  out.lost = place < before_ring;
+  out.lost = place < forgotten_;
   if (out.lost) return out;
-  const auto count = std::min<std::uint64_t>(newest_ - place, most);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto& device = ring_[static_cast<std::size_t>(place - before_ring + i)];
-    if (std::find(out.devices.begin(), out.devices.end(), device) == out.devices.end())
-      out.devices.push_back(device);
+  for (auto at = by_number_.upper_bound(place); at != by_number_.end() && out.devices.size() < most; ++at) {
+    out.devices.push_back(at->second->first);
+    out.last = at->first;
   }
-  out.last = place + count;
   return out;
 }
 
 std::shared_ptr<void> key_changes::listen(std::function<void()> wake) {
+  auto kept = std::make_shared<const std::function<void()>>(std::move(wake));
   const std::lock_guard lock{listeners_->guard};
   const auto number = listeners_->next++;
-  listeners_->all.emplace(number, std::move(wake));
+  listeners_->all.emplace(number, std::move(kept));
   return {nullptr, [to = listeners_, number](void*) {
+            std::shared_ptr<const std::function<void()>>
+                ended;  // destroyed after the lock: it may own a listener
             const std::lock_guard held{to->guard};
-            to->all.erase(number);
+            if (auto node = to->all.extract(number)) ended = std::move(node.mapped());
           }};
 }
 

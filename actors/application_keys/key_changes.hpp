@@ -2,7 +2,6 @@
 // Which devices have other keys than before, for the programs that watch them.
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,38 +12,47 @@
 
 namespace cpns::actors {
 
-/// A program that is slow must cost the role neither memory nor time. So the changes are a ring of names for all programs;
-/// each remembers its place alone, and begins again when the ring has passed it. [thread-safe]
+/// A program that is slow must cost the role neither memory nor time. So each device has one entry, with the number of its
+/// newest change, for all programs; each program remembers the number up to which it has read. However long it did not
+/// read, it has at most one entry per device to read. [thread-safe]
 class key_changes {
  public:
-  static constexpr std::size_t kept_max = 16'384;
+  /// More devices than a role has: about 200 bytes each.
+  static constexpr std::size_t kept_default = 262'144;
 
-  /// The record of a device changed, durably. On any thread; does not block.
+  /// Of more than `kept_max` devices, those whose changes are the oldest are forgotten.
+  explicit key_changes(std::size_t kept_max = kept_default) : kept_max_(kept_max) {}
+
+  /// The record of a device was written, or may have been. On any thread; does not block.
   void changed(const entity_id& device);
   /// The number of the newest change; 0: none yet.
   [[nodiscard]] std::uint64_t newest() const;
 
   struct batch {
-    std::vector<entity_id> devices;  ///< each once
+    std::vector<entity_id> devices;  ///< each once, in the order of their newest changes
     std::uint64_t last = 0;          ///< the number of the last one
-    bool lost = false;               ///< changes after the place are no longer in the ring
+    bool lost = false;               ///< a device that changed after the place was forgotten
   };
-  /// The changes after `place`, at most `most`.
+  /// The devices that changed after `place`, at most `most`.
   [[nodiscard]] batch after(std::uint64_t place, std::size_t most) const;
 
-  /// `wake` is called after each change, on its thread, until the ticket is dropped. It must not block and must not call
-  /// this object.
+  /// `wake` is called after each change, on its thread, until the ticket is dropped; a call that has begun may still come
+  /// after that. It must not block.
   [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> wake);
 
  private:
+  using numbers = std::map<entity_id, std::uint64_t>;
   struct listeners {
     std::mutex guard;
-    std::map<std::uint64_t, std::function<void()>> all;
+    std::map<std::uint64_t, std::shared_ptr<const std::function<void()>>> all;
     std::uint64_t next = 1;
   };
+
+  const std::size_t kept_max_;
   mutable std::mutex guard_;
-  std::deque<entity_id> ring_;  ///< the last one has the number newest_
-  std::uint64_t newest_ = 0;
+  numbers of_;  ///< the number of the newest change of each device
+  std::map<std::uint64_t, numbers::iterator> by_number_;
+  std::uint64_t newest_ = 0, forgotten_ = 0;  ///< forgotten_: the highest number that was dropped
   const std::shared_ptr<listeners> listeners_ = std::make_shared<listeners>();
 };
 

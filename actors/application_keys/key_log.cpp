@@ -17,10 +17,12 @@ bool key_log::due(const api::peer& who, const std::string& event, const std::str
   return said_[key].due(now_anchored(), event);
 }
 
-void key_log::read(const api::peer& who, const std::string& purpose, const std::string& what) {
+void key_log::read(const api::request& r, const std::string& purpose, const std::string& what) {
+  if (r.head) return;
+  const auto& who = r.from;
   const auto level = due(who, "keys-read", purpose) ? log::level::info : log::level::debug;
   log::write(level, component_, "keys-read", "a program reads application keys",
-             {{"peer", who.text()}, {"purpose", purpose}, {"of", what}});
+             {{"peer", who.text()}, {"purpose", purpose}, {"entity", what}});
 }
 
 void key_log::refused(const api::peer& who, const std::string& purpose, const std::string& why) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/access.hpp"
+#include "api/http.hpp"
 #include "base/seldom.hpp"
 
 namespace cpns::actors {
@@ -16,8 +17,8 @@ namespace cpns::actors {
 class key_log {
  public:
   explicit key_log(std::string component) : component_(std::move(component)) {}
-  /// `what`: "an Entity ID", "all devices".
-  void read(const api::peer& who, const std::string& purpose, const std::string& what);
+  /// `what`: "an Entity ID", "all devices". A HEAD gets no key, so it has no line.
+  void read(const api::request& r, const std::string& purpose, const std::string& what);
   void refused(const api::peer& who, const std::string& purpose, const std::string& why);
 
  private:

@@ -1,7 +1,9 @@
 #include "actors/application_keys/key_routes.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "actors/application_keys/key_log.hpp"
@@ -14,8 +16,26 @@ namespace cpns::actors {
 namespace {
 
 constexpr std::size_t part_size = std::size_t{48} * 1024;
-/// A look-up by opaque identity reads every record.
-constexpr std::size_t searches_at_once = 1;
+constexpr std::uint32_t retry_after_search = 1;  // seconds
+
+/// Users that search at present. [thread-safe]
+class searches {
+ public:
+  using place = std::shared_ptr<void>;
+  /// nullptr: the user has one already.
+  place begin(uid_t user) {
+    const std::lock_guard lock{guard_};
+    if (!of_.insert(user).second) return nullptr;
+    return {this, [this, user](void*) {
+              const std::lock_guard held{guard_};
+              of_.erase(user);
+            }};
+  }
+
+ private:
+  std::mutex guard_;
+  std::set<uid_t> of_;
+};
 
 class key_service {
  public:
@@ -55,10 +75,13 @@ class key_service {
   const offered_keys& offered() const { return *parts_.offered; }
   key_changes& changes() const { return *parts_.changes; }
   key_log& log() { return log_; }
+  searches& running() { return running_; }
+  [[nodiscard]] bool ends() const { return parts_.ending && *parts_.ending; }
 
  private:
   const key_route_parts parts_;
   key_log log_;
+  searches running_;
 };
 
 using service = std::shared_ptr<key_service>;
@@ -134,6 +157,7 @@ class watch final : public api::part_source {
     CPNS_TRY(const auto page, service_->offered().read_page(after_, [this](const offered_device& d) {
       if (purpose_.covers(d.entity) && !d.keys.empty()) document_.put(d, place_);
     }));
+    unreadable_ += page.unreadable;
     if (page.next) {
       after_ = *page.next;
       if (document_.size() == 0)
@@ -141,7 +165,7 @@ class watch final : public api::part_source {
       return {};
     }
     synced_ = true;
-    document_.mark("synced", place_);
+    document_.synced(unreadable_, place_);
     return {};
   }
   status add_changes() {
@@ -149,6 +173,7 @@ class watch final : public api::part_source {
     if (batch.lost) {
       place_ = service_->changes().newest();
       after_.clear();
+      unreadable_ = 0;
       synced_ = false;
       document_.mark("resync", place_);
       return {};
@@ -158,8 +183,7 @@ class watch final : public api::part_source {
     for (const auto& entity : batch.devices) {
       if (!purpose_.covers(entity)) continue;
       const auto found = service_->offered().find(entity);
-      if (!found && fault_of(found.error().code) == fault::store && found.error() == errc::store_unavailable)
-        return fail(found.error());
+      if (!found && !is_unreadable(found.error())) return fail(found.error());
       if (!found)
         document_.gone(entity, "its record cannot be read", place_);
       else if (!*found)
@@ -178,6 +202,7 @@ class watch final : public api::part_source {
   key_document document_;
   std::uint64_t place_;  ///< of the last change that was sent
   std::string after_;
+  std::size_t unreadable_ = 0;  ///< of the pages since the beginning, or the last `resync`
   bool synced_ = false;
 };
 
@@ -187,7 +212,7 @@ api::outcome read_all(const service& s, const api::request& r) {
   if (!watched.empty() && watched != "true")
     return api::refuse(400, "out-of-range", "'watch' must be 'true', or be left out", "watch");
   CPNS_TRY(const auto* p, s->purpose_for(r));
-  s->log().read(r.from, p->name, "all devices");
+  s->log().read(r, p->name, "all devices");
   api::response out;
   if (watched.empty()) {
     out.parts = std::make_shared<snapshot>(s, *p);
@@ -204,7 +229,7 @@ api::outcome read_device(const service& s, const api::request& r, shown_keys as)
   CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_CHECK(s->check_covered(*p, entity));
   CPNS_TRY(const auto device, s->device_of(entity));
-  if (as == shown_keys::with_key) s->log().read(r.from, p->name, entity.text());
+  if (as == shown_keys::with_key) s->log().read(r, p->name, entity.text());
   key_document d(s->suite(), *p, as);
   d.begin();
   for (const auto& k : device.keys) d.add(entity, k);
@@ -229,9 +254,19 @@ api::checked<std::optional<named_key>> key_named(const service& s, const purpose
   return std::optional<named_key>{};
 }
 
-/// Of an opaque identity: it is compared with those of all keys.
+/// Of an opaque identity: it is compared with those of all keys. That reads every record, so a user has one search at a
+/// time.
 api::checked<std::optional<named_key>> key_searched(const service& s, const purpose& p,
-                                                    const std::string& text) {
+                                                    const std::string& text, uid_t user) {
+  const auto place = s->running().begin(user);
+  if (!place) {
+    api::problem busy{
+        503, "too-many-at-once",
+        "nothing was done: a look-up by opaque identity reads all records, so the role works on "
+        "one of your user at a time; try again later"};
+    busy.retry_after = retry_after_search;
+    return tl::unexpected<api::problem>(std::move(busy));
+  }
   std::optional<named_key> out;
   std::string after;
   for (;;) {
@@ -241,6 +276,7 @@ api::checked<std::optional<named_key>> key_searched(const service& s, const purp
         if (identity_of(s->suite(), p, d.entity, k) == text) out = named_key{d.entity, k};
     }));
     if (out || !page.next) return out;
+    if (s->ends()) return fail(errc::peer_closed, "the role ends");
     after = *page.next;
   }
 }
@@ -250,12 +286,12 @@ api::outcome read_identity(const service& s, const api::request& r) {
   CPNS_TRY(const auto* p, s->purpose_for(r));
   const auto& text = r.at("identity");
   const bool opaque = p->identity == config::identity_form::opaque;
-  CPNS_TRY(const auto found, opaque ? key_searched(s, *p, text) : key_named(s, *p, text));
+  CPNS_TRY(const auto found, opaque ? key_searched(s, *p, text, r.from.process.uid) : key_named(s, *p, text));
   if (!found)
     return api::refuse(404, "no-such-identity",
                        "no key that is in use has the identity " + shown(text) + " for the purpose " +
                            p->name);
-  s->log().read(r.from, p->name, found->entity.text());
+  s->log().read(r, p->name, found->entity.text());
   key_document d(s->suite(), *p, shown_keys::with_key);
   d.begin();
   d.add(found->entity, found->key);
@@ -267,21 +303,19 @@ api::outcome read_identity(const service& s, const api::request& r) {
 std::vector<api::route> key_routes(key_route_parts parts) {
   const auto s = std::make_shared<key_service>(std::move(parts));
   using enum shown_keys;
-  const auto get = [](std::string path, api::handler handle, std::size_t at_once = 0) {
+  const auto get = [](std::string path, api::handler handle) {
     return api::route{.verb = api::verb::get,
                       .path = std::move(path),
                       .needs = api::level::nobody,  // the handler asks the purpose
                       .handle = std::move(handle),
-                      .at_once = at_once};
+                      .body_max = 0};
   };
   return {
       get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
       get("/v1/keys/{purpose}/{entity}", [s](const api::request& r) { return read_device(s, r, with_key); }),
       get("/v1/fingerprints/{purpose}/{entity}",
           [s](const api::request& r) { return read_device(s, r, fingerprint_alone); }),
-      get(
-          "/v1/identities/{purpose}/{identity}", [s](const api::request& r) { return read_identity(s, r); },
-          searches_at_once)};
+      get("/v1/identities/{purpose}/{identity}", [s](const api::request& r) { return read_identity(s, r); })};
 }
 
 }  // namespace cpns::actors

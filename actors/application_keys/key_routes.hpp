@@ -1,6 +1,7 @@
 #pragma once
 // The routes of the key socket of a role: application keys for the programs that use them.
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct key_route_parts {
   const offered_keys* offered = nullptr;
   key_changes* changes = nullptr;  ///< outlives the routes
   const crypto::suite* suite = nullptr;
+  std::shared_ptr<const std::atomic<bool>> ending{};  ///< true: searches end early; may be nullptr
 };
 
 /// GET /v1/keys/{purpose}, also as a stream with ?watch, /v1/keys/{purpose}/{entity}, /v1/fingerprints/{purpose}/{entity} and

@@ -17,18 +17,20 @@ result<std::unique_ptr<key_socket>> key_socket::start(const config::application_
   config::api_config socket_alone;
   socket_alone.socket = c.socket;
   api::http_parts http{.component = component, .routes = {}};
-  http.limits.workers = 2;
+  http.limits.workers = 4;
   http.limits.probe_workers = 1;
+  http.limits.connections = 48;  // each takes a file of the process, which radios need, too
   http.socket_setting = "application_keys.socket";
   // The purposes decide. All processes without any share the places of one.
   http.level_of = [known](const api::local_peer& who) {
     return known->allow(who) ? api::level::viewer : api::level::nobody;
   };
-  http.routes.add(key_routes({component, known, &offered, &changes, &crypto::openssl_suite()}));
+  const auto ending = std::make_shared<std::atomic<bool>>(false);
+  http.routes.add(key_routes({component, known, &offered, &changes, &crypto::openssl_suite(), ending}));
   CPNS_TRY(auto server, api::http_server::start(socket_alone, std::move(http)));
   log::info(component, "key-socket", "programs get application keys at this socket",
             {{"socket", c.socket.string()}});
-  return std::unique_ptr<key_socket>{new key_socket{std::move(server)}};
+  return std::unique_ptr<key_socket>{new key_socket{std::move(server), ending}};
 }
 
 }  // namespace cpns::actors

@@ -1,8 +1,10 @@
 #pragma once
 // The key socket of a role: application keys over HTTP, on a Unix socket of its own.
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
@@ -12,7 +14,7 @@
 
 namespace cpns::actors {
 
-/// Who administers a role may not read keys, and who reads keys may not administer: so the routes of the keys are on no other
+/// An administrator of a role may not read keys, and a reader of keys may not administer: so the routes of the keys are on no other
 /// listener, and this one has no other routes. Has its own threads.
 class key_socket {
  public:
@@ -21,11 +23,15 @@ class key_socket {
   static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
                                                    std::string component, const offered_keys& offered,
                                                    key_changes& changes);
+  /// Waits for requests that run: for a page of the store at most.
+  ~key_socket() { *ending_ = true; }
   key_socket(const key_socket&) = delete;
   key_socket& operator=(const key_socket&) = delete;
 
  private:
-  explicit key_socket(std::unique_ptr<api::http_server> s) : server_(std::move(s)) {}
+  key_socket(std::unique_ptr<api::http_server> s, std::shared_ptr<std::atomic<bool>> ending)
+      : ending_(std::move(ending)), server_(std::move(s)) {}
+  const std::shared_ptr<std::atomic<bool>> ending_;
   std::unique_ptr<api::http_server> server_;
 };
 

@@ -118,6 +118,11 @@ void key_document::gone(const entity_id& entity, std::string_view reason, std::u
   text_ += "}\n";
 }
 
+void key_document::synced(std::size_t unreadable, std::uint64_t revision) {
+  begin_line("synced", revision);
+  text_.append(",\"unreadable\":").append(std::to_string(unreadable)).append("}\n");
+}
+
 void key_document::mark(std::string_view event, std::uint64_t revision) {
   begin_line(event, revision);
   text_ += "}\n";

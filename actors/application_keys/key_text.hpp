@@ -37,6 +37,8 @@ class key_document {
   void put(const offered_device& d, std::uint64_t revision);
   /// {"event":"gone","revision","entity","reason"}: the device has no keys. `reason`: a sentence of a role, without names.
   void gone(const entity_id& entity, std::string_view reason, std::uint64_t revision);
+  /// {"event":"synced","revision","unreadable"}: `unreadable` devices were left out.
+  void synced(std::size_t unreadable, std::uint64_t revision);
   /// {"event":EVENT,"revision"}
   void mark(std::string_view event, std::uint64_t revision);
   /// What was written since the last call, which the caller wipes.

@@ -1,5 +1,7 @@
 #include "actors/application_keys/offered_keys.hpp"
 
+#include <algorithm>
+
 namespace cpns::actors {
 namespace {
 
@@ -19,12 +21,21 @@ std::string why_not_served(const protocol::device_record& r) {
 
 }  // namespace
 
-offered_device offer_of(const protocol::device_record& r) {
+bool is_unreadable(const error& e) {
+  return e == errc::store_sealed || e == errc::store_damaged || e == errc::store_key ||
+         fault_of(e.code) == fault::wire;
+}
+
+offered_device offer_of(const protocol::device_record& r, std::size_t next_max) {
   offered_device out{r.entity, {}, why_not_served(r)};
   if (!out.why_none.empty()) return out;
   const auto* own = r.own();
+  const auto is_next = [own](const protocol::held_key& k) {
+    return k.use == protocol::key_use::handed_out && (own == nullptr || own->which < k.which);
+  };
+  auto next = static_cast<std::size_t>(std::count_if(r.keys.begin(), r.keys.end(), is_next));
   for (const auto& k : r.keys) {
-    if (k.use == protocol::key_use::unused || (own != nullptr && k.which < own->which)) continue;
+    if (&k != own && (!is_next(k) || next-- > std::max<std::size_t>(next_max, 1))) continue;
     const bool is_own = &k == own;
     out.keys.push_back({k.which, k.eukey, is_own ? "current" : "next", is_own, is_own ? r.keyed_since : 0});
   }

@@ -30,11 +30,16 @@ struct offered_device {
   std::string why_none;           ///< a sentence; empty if there are keys
 };
 
-/// A gateway: its own key as `current`, and each handed-out one above it as `next`. No keys of a device that it does not
-/// serve: another gateway has it, or a person decides first.
-offered_device offer_of(const protocol::device_record& r);
+/// A gateway: its own key as `current`, and of the handed-out ones above it the newest `next_max`, at least one, as `next`:
+/// strangers that claim an amnesia must not make the list of accepted keys ever longer. No keys of a device that it does
+/// not serve: another gateway has it, or a person decides first.
+offered_device offer_of(const protocol::device_record& r, std::size_t next_max);
 /// A PNE: both slots. The newest one is what it uses, from the moment it is durable.
 offered_device offer_of(const entity_id& entity, const protocol::pne_record& r);
+
+/// Whether the record of a device is there and cannot be used: it is sealed with another key, or damaged. Other errors of
+/// the store pass.
+bool is_unreadable(const error& e);
 
 /// A reader with many devices must neither wake their actors nor hold all records: it reads pages of what the role keeps.
 /// [thread-safe]; blocks for the time of a read.

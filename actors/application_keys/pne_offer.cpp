@@ -18,12 +18,11 @@ pne_offer::pne_offer(std::vector<place> devices, const slot_store* rows)
 }
 
 result<protocol::pne_record> pne_offer::read(const place& p) const {
+  if (p.unreadable) return fail(errc::store_damaged, p.entity.text() + ": its key file cannot be read");
   if (p.file) {
     CPNS_TRY(auto record, read_key_file(*p.file));
     return std::move(record).value_or(protocol::pne_record{});
   }
-  if (rows_ == nullptr)
-    return fail(errc::store_unavailable, p.entity.text() + ": its key file cannot be read");
   CPNS_TRY(auto slots, rows_->load(p.entity));
   return std::move(slots.record).value_or(protocol::pne_record{});
 }
@@ -44,7 +43,7 @@ result<offered_keys::page> pne_offer::read_page(const std::string& after, const 
   std::vector<entity_id> of_rows;
   for (auto i = from; i < end; ++i) {
     const auto& p = devices_[i];
-    if (!p.file && rows_ != nullptr) {
+    if (!p.file && !p.unreadable) {
       of_rows.push_back(p.entity);
       continue;
     }

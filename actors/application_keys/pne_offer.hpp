@@ -20,6 +20,7 @@ class pne_offer final : public offered_keys {
   struct place {
     entity_id entity;
     std::optional<storage::sealed_file> file;  ///< nullopt: a row of the store
+    bool unreadable = false;                   ///< its key file could not be opened at the start
   };
   /// `rows` outlives it, and may be nullptr if each device has a file.
   pne_offer(std::vector<place> devices, const slot_store* rows);
@@ -33,7 +34,8 @@ class pne_offer final : public offered_keys {
   const slot_store* rows_;
 };
 
-/// The keys of a device, of whose saves `to` learns when they are durable.
+/// The keys of a device. `to` learns of each save when its outcome is known: after an error the disk may hold the old record
+/// or the new one, and a program reads the one that is durable.
 class announced_keys final : public device_keys {
  public:
   /// `to` outlives it.
@@ -42,7 +44,7 @@ class announced_keys final : public device_keys {
   [[nodiscard]] result<protocol::pne_record> load() override { return keys_->load(); }
   void save(const protocol::pne_record& record, storage::commit_done done) override {
     keys_->save(record, [&to = to_, device = device_, done = std::move(done)](const status& s) {
-      if (s) to.changed(device);
+      to.changed(device);
       done(s);
     });
   }

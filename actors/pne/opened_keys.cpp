@@ -107,7 +107,8 @@ class opening {
     }
     auto keys = std::make_shared<key_file>(*file);
     auto record = keys->load();
-    out_.devices.push_back({std::move(keys), std::move(record), std::move(*file)});
+    out_.devices.push_back({std::move(keys), std::move(record),
+                            c_.application_keys ? std::optional{std::move(*file)} : std::nullopt});
     return {};
   }
 

@@ -34,7 +34,7 @@ struct opened_keys {
     std::shared_ptr<device_keys> keys;
     result<protocol::pne_record> record;
     std::optional<storage::sealed_file>
-        file{};  ///< its key file, for other readers; nullopt: it is in the store
+        file{};  ///< its key file, for programs; nullopt: it is in the store, or no program reads it
   };
   std::vector<descriptor> locks;      ///< held so that no other process uses these keys
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`; outlives `devices`

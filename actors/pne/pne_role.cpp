@@ -104,7 +104,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   for (std::size_t i = 0; i < devices.size(); ++i) {
     auto& d = own.devices[i];
     if (c.application_keys) {
-      offered.push_back({devices[i].entity, std::move(d.file)});
+      offered.push_back({devices[i].entity, std::move(d.file), d.keys == nullptr});
       if (d.keys) d.keys = std::make_shared<announced_keys>(d.keys, devices[i].entity, m.offered_changes);
     }
     parts.members.push_back({settings_of(c, devices[i]), std::move(d.keys), std::move(d.record)});

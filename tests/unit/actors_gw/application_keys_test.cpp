@@ -1,5 +1,7 @@
 // Application keys of a gateway: which of its EUKeys programs get, who gets them, and the answers of the key socket.
 
+#include "application_keys_fixture.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 
 #include "actors/application_keys/gateway_offer.hpp"
 #include "actors/application_keys/key_routes.hpp"
+#include "actors/application_keys/pne_offer.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/application_identity.hpp"
 #include "storage/memory_store.hpp"
@@ -19,119 +22,12 @@
 namespace cpns::application_key_tests {
 namespace {
 
-using namespace actors;
-namespace json = boost::json;
-using testing::HasSubstr;
-
-constexpr uid_t broker = 4711, other_user = 4712;
-constexpr gid_t readers = 815;
-
-entity_id device(int number) {
-  return entity_id::parse("urn:dev:os:32473-" + std::to_string(number)).value();
-}
-
-secret32 key_of(int number, int index) {
-  secret32 out;
-  out.expose_mutable()[0] = static_cast<std::uint8_t>(number);
-  out.expose_mutable()[1] = static_cast<std::uint8_t>(number >> 8);
-  out.expose_mutable()[2] = static_cast<std::uint8_t>(index);
-  return out;
-}
-
-/// Indexes 0 and 1 are unconfirmed, 2 is its own, 3 handed out, 4 unused.
-protocol::device_record keyed(int number) {
-  using enum protocol::key_use;
-  protocol::device_record r;
-  r.entity = device(number);
-  r.user = user_id::parse("alice@example.org").value();
-  r.keyed_since = 1'790'000'000'000;
-  for (const auto& [index, use] : {std::pair{1, handed_out}, {2, own}, {3, handed_out}, {4, unused}})
-    r.keys.push_back({epoch{3, static_cast<std::uint16_t>(index)}, {}, key_of(number, index), use});
-  return r;
-}
-
 purpose purpose_named(const std::string& name, config::identity_form form, std::size_t bytes = 32) {
   return {name, bytes, form, {broker}, {readers}, {}};
 }
 
-std::string text_of(const json::value& o, std::string_view member) {
-  return std::string{o.at(member).as_string().c_str()};
-}
-
-struct application_keys : testing::Test {
-  storage::memory_store memory;
-  test::seeded_entropy random{1};
-  std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
-  std::unique_ptr<storage::sealed_store> rows =
-      storage::sealed_store::open(memory, *protector, random).value();
-  gateway_offer offer{*rows};
-  key_changes changes;
-  config::application_keys_config settings;
-  api::route_table routes;
-
-  application_keys() {
-    settings.purposes["mqtt"].allow.users = {"root"};
-    settings.purposes["coap"] = {16, config::identity_form::opaque, {{"root"}, {}}, {"urn:dev:os:32473-1*"}};
-    open();
-  }
-  void open() {
-    routes = {};
-    auto known = std::make_shared<const purposes>(purposes::make(settings).value());
-    routes.add(key_routes({"gateway", std::move(known), &offer, &changes, &crypto::openssl_suite()}));
-  }
-  void save(const protocol::device_record& r) {
-    storage::sealed_batch b;
-    b.push_back({storage::table::peers, to_bytes(as_bytes(r.entity.text())), protocol::encode(r)});
-    auto outcome = status{};
-    const auto done = announcing(changes, b, [&outcome](const status& s) { outcome = s; });
-    done(rows->write(b));
-    ASSERT_TRUE(outcome);
-  }
-  /// The lines of a watch until it has nothing more at present.
-  static std::vector<json::value> lines_of(api::part_source& watch) {
-    std::string text;
-    for (auto part = watch.next(); part && !part->empty(); part = watch.next()) text += *part;
-    std::vector<json::value> out;
-    for (std::size_t at = 0; at < text.size();) {
-      const auto end = text.find('\n', at);
-      out.push_back(json::parse(text.substr(at, end - at)));
-      at = end + 1;
-    }
-    return out;
-  }
-  api::outcome ask(const std::string& path, api::local_peer who = {.uid = 0}, api::text_map query = {}) {
-    auto found = routes.find(api::verb::get, path);
-    if (found.to == nullptr) return api::refuse(404, "no-such-path", path);
-    api::request r;
-    r.path = path;
-    r.path_values = found.values;
-    r.query = std::move(query);
-    r.from.process = std::move(who);
-    return found.to->handle(r);
-  }
-  /// The keys of an answer, which may come in parts.
-  json::array keys(const std::string& path, std::size_t* parts = nullptr, std::int64_t unreadable = 0) {
-    auto got = ask(path);
-    if (!got) {
-      ADD_FAILURE() << got.error().detail;
-      return {};
-    }
-    auto text = got->body;
-    for (; got->parts;) {
-      const auto part = got->parts->next();
-      if (!part) ADD_FAILURE() << part.error().message();
-      if (!part || part->empty()) break;
-      if (parts != nullptr) ++*parts;
-      text += *part;
-    }
-    const auto all = json::parse(text);
-    EXPECT_EQ(all.at("unreadable").as_int64(), unreadable);
-    return all.at("keys").as_array();
-  }
-};
-
 TEST_F(application_keys, are_offered_of_the_own_and_of_each_later_key_that_was_handed_out) {
-  const auto o = offer_of(keyed(1));
+  const auto o = offer_of(keyed(1), next_max);
   ASSERT_EQ(o.keys.size(), 2U);
   EXPECT_EQ(o.keys[0].which, (epoch{3, 2}));
   EXPECT_EQ(o.keys[0].state, "current");
@@ -143,18 +39,34 @@ TEST_F(application_keys, are_offered_of_the_own_and_of_each_later_key_that_was_h
   EXPECT_EQ(o.keys[1].since, 0);
 }
 
+TEST_F(application_keys, that_were_handed_out_are_offered_in_a_bounded_number_the_newest_ones) {
+  using enum protocol::key_use;
+  auto r = keyed(1);
+  r.keys.resize(3);  // 2 is its own
+  for (std::uint16_t index = 3; index < 103; ++index)
+    r.keys.push_back({epoch{3, index}, {}, key_of(1, index), handed_out});
+  const auto o = offer_of(r, 5);
+  ASSERT_EQ(o.keys.size(), 6U);
+  EXPECT_EQ(o.keys.front().which, (epoch{3, 2}));
+  EXPECT_EQ(o.keys.front().state, "current");
+  EXPECT_EQ(o.keys[1].which, (epoch{3, 98}));
+  EXPECT_EQ(o.keys.back().which, (epoch{3, 102}));
+  ASSERT_EQ(offer_of(r, 0).keys.size(), 2U) << "a delivery that runs is always offered";
+  EXPECT_EQ(offer_of(r, 0).keys.back().which, (epoch{3, 102}));
+}
+
 TEST_F(application_keys, are_not_offered_of_a_device_that_is_not_served) {
   using enum protocol::device_standing;
   for (const auto standing : {held_elsewhere, quarantined, rejected, revoked}) {
     auto r = keyed(1);
     r.standing = standing;
-    const auto o = offer_of(r);
+    const auto o = offer_of(r, next_max);
     EXPECT_TRUE(o.keys.empty());
     EXPECT_FALSE(o.why_none.empty());
   }
   auto unused = keyed(1);
   for (auto& k : unused.keys) k.use = protocol::key_use::unused;
-  EXPECT_TRUE(offer_of(unused).keys.empty());
+  EXPECT_TRUE(offer_of(unused, next_max).keys.empty());
 }
 
 TEST_F(application_keys, of_a_pne_are_those_of_both_slots_and_the_newest_is_in_use) {
@@ -172,6 +84,30 @@ TEST_F(application_keys, of_a_pne_are_those_of_both_slots_and_the_newest_is_in_u
   EXPECT_EQ(o.keys[1].state, "pending");
   EXPECT_EQ(o.keys[1].which, (epoch{1, 5}));
   EXPECT_TRUE(o.keys[1].use);
+}
+
+TEST_F(application_keys, of_a_pne_whose_key_file_cannot_be_opened_are_unreadable_and_not_missing) {
+  const test::temporary_folder folder;
+  auto good = storage::sealed_file::with_data_key(folder.path() / "1", "test", key_of(1, 1), random);
+  protocol::pne_record r;
+  r.current = protocol::stored_key{epoch{1, 4}, key_of(1, 4), {}, 0};
+  ASSERT_TRUE(good.save(encode(r).expose()));
+  const auto none = storage::sealed_file::with_data_key(folder.path() / "2", "test", key_of(1, 1), random);
+  const auto foreign = storage::sealed_file::with_data_key(folder.path() / "1", "test", key_of(2, 1), random);
+  const pne_offer pnes{
+      {{device(1), good}, {device(2), none}, {device(3), std::nullopt, true}, {device(4), foreign}}, nullptr};
+  EXPECT_EQ(pnes.find(device(1)).value()->keys.size(), 1U);
+  EXPECT_EQ(pnes.find(device(2)).value()->why_none, "the device has no key yet");
+  for (const int n : {3, 4}) {
+    const auto found = pnes.find(device(n));
+    ASSERT_FALSE(found);
+    EXPECT_TRUE(is_unreadable(found.error())) << found.error().message();
+  }
+  std::size_t visited = 0;
+  const auto page = pnes.read_page({}, [&visited](const offered_device&) { ++visited; });
+  ASSERT_TRUE(page);
+  EXPECT_EQ(visited, 2U);
+  EXPECT_EQ(page->unreadable, 2U);
 }
 
 TEST_F(application_keys, are_for_processes_that_are_named_alone) {
@@ -296,80 +232,38 @@ TEST_F(application_keys, of_all_devices_count_the_rows_that_cannot_be_read) {
   EXPECT_EQ(damaged.error().code, "store-sealed");
 }
 
-std::string event_of(const json::value& line) { return text_of(line, "event"); }
-
-TEST_F(application_keys, are_watched_from_their_present_state_on) {
-  for (int n = 1; n <= 100; ++n) save(keyed(n));
-  const auto got = ask("/v1/keys/mqtt", {.uid = 0}, {{"watch", "true"}});
-  ASSERT_TRUE(got) << got.error().detail;
-  EXPECT_EQ(got->type, "application/x-ndjson");
-  ASSERT_TRUE(got->parts->goes_on());
-  int wakes = 0;
-  const auto ticket = got->parts->listen([&wakes] { ++wakes; });
-  const auto first = lines_of(*got->parts);
-  ASSERT_EQ(first.size(), 101U);
-  EXPECT_EQ(event_of(first.back()), "synced");
-  EXPECT_EQ(event_of(first[0]), "put");
-  EXPECT_EQ(first[0].at("keys").as_array().size(), 2U);
-  EXPECT_EQ(wakes, 0);
-
-  auto renewed = keyed(7);
-  renewed.keys.erase(renewed.keys.begin(), renewed.keys.begin() + 2);  // 3.3 is confirmed
-  renewed.keys[0].use = protocol::key_use::own;
-  save(renewed);
-  EXPECT_EQ(wakes, 1);
-  const auto then = lines_of(*got->parts);
-  ASSERT_EQ(then.size(), 1U);
-  EXPECT_EQ(text_of(then[0], "entity"), "urn:dev:os:32473-7");
-  ASSERT_EQ(then[0].at("keys").as_array().size(), 1U);
-  EXPECT_EQ(text_of(then[0].at("keys").at(0), "epoch"), "3.3");
-  EXPECT_GT(then[0].at("revision").as_int64(), first.back().at("revision").as_int64());
-
-  auto rejected = keyed(8);
-  rejected.standing = protocol::device_standing::rejected;
-  save(rejected);
-  storage::sealed_batch erased;
-  erased.push_back({storage::table::peers, to_bytes(as_bytes(device(9).text())), std::nullopt});
-  announcing(changes, erased, [](const status&) {})(rows->write(erased));
-  const auto gone = lines_of(*got->parts);
-  ASSERT_EQ(gone.size(), 2U);
-  EXPECT_EQ(event_of(gone[0]), "gone");
-  EXPECT_EQ(text_of(gone[0], "reason"), "the device was rejected");
-  EXPECT_EQ(text_of(gone[1], "reason"), "the device was forgotten");
-  EXPECT_THAT(got->parts->heartbeat(), HasSubstr("\"event\":\"heartbeat\""));
-}
-
-TEST_F(application_keys, that_changed_without_success_wake_nobody) {
-  storage::sealed_batch b;
-  b.push_back({storage::table::peers, to_bytes(as_bytes(device(1).text())), std::nullopt});
-  announcing(changes, b, [](const status&) {})(fail(errc::store_full));
-  EXPECT_EQ(changes.newest(), 0U);
-}
-
-TEST_F(application_keys, are_sent_again_to_a_watcher_that_was_passed_by_the_changes) {
+TEST_F(application_keys, are_searched_for_by_one_request_of_a_user_and_found_by_name_meanwhile) {
+  settings.purposes["coap"].allow.groups = settings.purposes["mqtt"].allow.groups = {"root"};
   save(keyed(1));
-  const auto got = ask("/v1/keys/mqtt", {.uid = 0}, {{"watch", "true"}});
-  ASSERT_TRUE(got);
-  ASSERT_EQ(lines_of(*got->parts).size(), 2U);
-  for (std::size_t i = 0; i <= key_changes::kept_max; ++i) changes.changed(device(1));
-  const auto again = lines_of(*got->parts);
-  ASSERT_EQ(again.size(), 3U);
-  EXPECT_EQ(event_of(again[0]), "resync");
-  EXPECT_EQ(event_of(again[1]), "put");
-  EXPECT_EQ(event_of(again[2]), "synced");
-  EXPECT_TRUE(lines_of(*got->parts).empty());
+  failing_offer slow{offer};
+  open(slow);
+  const auto opaque =
+      "/v1/identities/coap/" + text_of(keys("/v1/keys/coap/urn:dev:os:32473-1")[0], "identity");
+  int asked = 0;
+  slow.reads = [&] {  // while a search runs
+    if (asked++ > 0) return;
+    const auto second = ask(opaque);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().status, 503U);
+    EXPECT_EQ(second.error().code, "too-many-at-once");
+    EXPECT_TRUE(second.error().retry_after);
+    EXPECT_TRUE(ask("/v1/identities/mqtt/dev.os.32473-1%2F3.2%2Fmqtt"));
+    EXPECT_TRUE(ask("/v1/identities/mqtt/dev.os.32473-1%2F3.3%2Fmqtt"));
+    EXPECT_TRUE(ask(opaque, {.uid = other_user, .gid = 0})) << "another user has a search of its own";
+    const auto refused = ask(opaque, {.uid = other_user, .gid = 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "keys-not-allowed");
+  };
+  EXPECT_TRUE(ask(opaque));
+  EXPECT_EQ(asked, 2) << "pages: of this search and of the other user's";
+  EXPECT_TRUE(ask(opaque)) << "the place was given back";
 }
 
-TEST_F(application_keys, of_other_devices_are_not_in_a_watch_with_entities) {
-  const auto got = ask("/v1/keys/coap", {.uid = 0}, {{"watch", "true"}});
-  ASSERT_TRUE(got);
-  ASSERT_EQ(lines_of(*got->parts).size(), 1U);
-  save(keyed(2));
-  const auto lines = lines_of(*got->parts);
-  ASSERT_EQ(lines.size(), 1U);
-  EXPECT_EQ(event_of(lines[0]), "progress");
-  save(keyed(1));
-  EXPECT_EQ(event_of(lines_of(*got->parts).at(0)), "put");
+TEST_F(application_keys, are_asked_for_without_a_body) {
+  for (const auto& r : routes.all()) {
+    EXPECT_EQ(r.body_max, 0U) << r.path;
+    EXPECT_EQ(r.at_once, 0U) << r.path << ": a place is taken after the purpose was asked";
+  }
 }
 
 TEST_F(application_keys, are_refused_to_a_configuration_with_unknown_users) {
