@@ -1,13 +1,16 @@
 // `cpns keys`: application keys of a running gateway or process of PNEs, from its key socket.
 
 #include <boost/json.hpp>
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <optional>
+#include <stdexcept>
 
 #include "api/routes.hpp"
 #include "api/strict_json.hpp"
 #include "base/bytes.hpp"
+#include "base/secret.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_client.hpp"
 #include "cli/server_access.hpp"
@@ -42,21 +45,33 @@ result<std::string> key_socket_of(const keys_options& o) {
   return keys->socket.string();
 }
 
-/// Calls `use` with the document of a request. Its memory is wiped.
+const std::string access_hint = "the folder of the key socket keeps this user out; the role itself asks "
+                                "application_keys.purposes.PURPOSE.allow";
+
+/// Calls `use` with the document of a request, whose text is wiped after that. Buffers of the HTTP library and of standard
+/// output are not: they end with the process.
 done_or<void> read_keys(const keys_options& o, const std::string& list,
                         const std::function<void(const std::string& text, const boost::json::object&)>& use) {
   CPNS_TRY(const auto path, key_socket_of(o));
-  CPNS_TRY(auto role, api::client::connect(path));
+  CPNS_TRY(auto role, api::client::connect(path, access_hint));
   auto target = "/v1/" + list + "/" + api::encode_percent(o.purpose);
   if (!o.entity.empty()) target += "/" + api::encode_percent(o.entity);
   CPNS_TRY(auto answer, role.ask(api::verb::get, target));
   if (!answer.good()) return fail(command_failed{api::problem_of(answer)});
   api::detail::wiping_memory memory;
   const auto document = api::detail::parse_strictly(memory, answer.body);
-  const bool good = document && document->is_object();
-  if (good) use(answer.body, document->get_object());
+  std::string fault;
+  try {
+    if (document && document->is_object())
+      use(answer.body, document->get_object());
+    else
+      fault = "it is not an object of JSON";
+  } catch (const std::exception&) {  // of boost::json: a member is missing, or of another type
+    fault = "this cpns does not know its form; use the cpns of the version of the role";
+  }
   wipe(answer.body);
-  if (!good) return fail(command_failed{error{errc::internal, "the answer of the role is not JSON"}});
+  if (!fault.empty())
+    return fail(command_failed{error{errc::wire_grammar, "the answer of the role cannot be used: " + fault}});
   return {};
 }
 
@@ -70,8 +85,10 @@ void print_key(const boost::json::object& k, bool base64) {
   const auto hex = view_of_member(k, "key");
   std::cout << view_of_member(k, "identity") << " ";
   if (base64) {
-    const auto raw = from_hex(hex);
-    auto text = to_base64(raw ? byte_view{*raw} : byte_view{});
+    auto raw = from_hex(hex);
+    if (!raw) throw std::invalid_argument{"key"};
+    auto text = to_base64(*raw);
+    wipe(*raw);
     std::cout << text << "\n";
     wipe(text);
   } else {

@@ -9,6 +9,8 @@ import http.client
 import json
 import os
 import pathlib
+import socket
+import threading
 import unittest
 
 import jsonschema
@@ -25,10 +27,10 @@ UNKNOWN_ENTITY = "urn:dev:mac:fe00000000000000"
 
 
 class Keys(E2ECase):
-    def start(self, devices=2, user=None, own_files=False):
-        """Purposes that allow `user`, by default that of the test."""
+    def start(self, devices=2, user=None, own_files=False, allow=None):
+        """Purposes with `allow`, by default of `user`, by default that of the test."""
         self.place = self.home(devices=devices)
-        allow = {"users": [user or getpass.getuser()]}
+        allow = allow or {"users": [user or getpass.getuser()]}
         for role in ROLES:
             getattr(self.place, role)["application_keys"] = {
                 "socket": f"state/{role}-keys.sock",
@@ -115,8 +117,9 @@ class BothSides(Keys):
     def test_have_keys_again_after_a_kill_and_leave_no_socket_after_a_stop(self):
         place = self.start(devices=1)
         before = self.agree(self.entities[0])
-        for role in ROLES:
+        for role in ROLES[::-1]:  # both, before one starts again: a gateway that restarts may update the PNE
             place.role(role).kill9()
+        for role in ROLES:
             place.start(role)
             poll(lambda: self.socket(role).exists(), what="the key socket")
             poll(lambda: place.events.find(role=role, event="key-socket", since=place.role(role).since), what="a key socket that answers")
@@ -230,6 +233,46 @@ class Readers(Keys):
             self.assertIn("application_keys.purposes.mqtt.allow", failed.stderr)
             self.assertEqual(failed.stdout, "")
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can have other groups")
+    def test_may_be_named_by_any_of_their_groups(self):
+        self.start(allow={"groups": ["daemon"]})
+        entity = self.entities[0]
+        target = f"/v1/keys/mqtt/{entity}"
+        for role in ROLES:
+            for peer in ({"user": "root", "group": "root"}, {"user": "nobody", "group": "nogroup"},
+                         {"user": "nobody", "group": "nogroup", "groups": ["sys"]}):
+                refused = self.ask(role, target, **peer)
+                self.assertEqual((refused.status, refused.code), (403, "keys-not-allowed"), peer)
+            listed = {"user": "nobody", "group": "nogroup", "groups": ["sys", "daemon"]}
+            with contextlib.closing(Connection("keys", self.socket(role), **listed)) as link:
+                link.request("HEAD", target)
+                with link.getresponse() as answer:
+                    self.assertEqual((answer.status, answer.read()), (200, b""))
+            self.assertEqual(self.place.events.find(role=role, event="keys-read"), [], "a HEAD gets no key")
+            for peer in (listed, {"user": "nobody", "group": "daemon"}, {"user": "root", "group": "root", "groups": ["daemon"]}):
+                self.assertTrue(self.keys(role, target, **peer), peer)
+            self.assertTrue(self.place.events.find(role=role, event="keys-read"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_are_not_kept_waiting_by_a_user_without_rights(self):
+        self.start(user="nobody")
+        target = "/v1/identities/mqtt/" + f"{self.entities[0].removeprefix('urn:').replace(':', '.')}/9.9/mqtt".replace("/", "%2F")
+        stalled = Connection("keys", self.socket("gateway"), user="daemon", group="daemon")
+        self.addCleanup(stalled.close)
+        stalled.connect()
+        stalled.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode())
+        readers = [Connection("keys", self.socket("gateway"), user="nobody", group="nogroup") for _ in range(8)]
+        for reader in readers:
+            self.addCleanup(reader.close)
+            reader.connect()
+        for _ in range(10):
+            for reader in readers:
+                reader.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            for reader in readers:
+                head = reader.sock.recv(65536)
+                self.assertTrue(head.startswith(b"HTTP/1.1 404 "), head)
+        self.assertTrue(stalled.sock.recv(65536).startswith(b"HTTP/1.1 413 "))
+
     def test_find_keys_at_no_other_listener_and_in_no_file(self):
         place = self.start()
         entity = self.entities[0]
@@ -267,14 +310,23 @@ class Readers(Keys):
         stream = link.getresponse()
         seen = b""
         self.keys("gateway", "/v1/keys/coap")
-        self.place.cli("pnes", "update", self.entities[0], "--config", "gateway.yaml", check=False)
-        while b"event: confirmed" not in seen and b"cut-off" not in seen:
+        poll(lambda: self.place.cli("pnes", "update", self.entities[0], "--config", "gateway.yaml", check=False).returncode == 0,
+             what="an update of a PNE in reach")
+        while b"event: confirmed" not in seen:
             line = stream.readline()
             self.assertTrue(line)
+            self.assertNotIn(b"event: cut-off", line)
             seen += line
         self.assertIn(b"event: snapshot", seen)
         self.assertEqual(search.in_bytes(seen), [])
         link.close()
+
+
+def answer_once(door, body: bytes):
+    link, _ = door.accept()
+    with link:
+        link.recv(65536)
+        link.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
 class Commands(Keys):
@@ -298,6 +350,22 @@ class Commands(Keys):
             self.assertNotIn(key["key"], text)
         as_json = json.loads(self.command("fingerprint", "mqtt", entity, "--json", "--config", "pne.yaml").stdout)
         self.assertNotIn("key", as_json["keys"][0])
+
+    def test_say_that_a_role_of_another_version_answers(self):
+        home = self.home(devices=1)
+        path = home.folder / "other.sock"
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(path))
+            door.listen()
+            for body in (b'{"keys":[{}],"unreadable":0}', b'{"keys":5}', b"[]", b"no JSON"):
+                for command in ("get", "fingerprint"):
+                    with self.subTest(body=body, command=command):
+                        answering = threading.Thread(target=answer_once, args=(door, body))
+                        answering.start()
+                        done = home.cli("keys", command, "mqtt", UNKNOWN_ENTITY, "--socket", path, check=False)
+                        answering.join()
+                        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+                        self.assertIn("the answer of the role cannot be used", done.stderr)
 
     def test_say_why_they_print_nothing(self):
         place = self.start()
