@@ -67,6 +67,9 @@ class Keys(E2ECase):
     def command(self, *args, check=True):
         return self.place.cli("keys", *args, check=check)
 
+    def logged(self, role, event):
+        poll(lambda: self.place.events.find(role=role, event=event), what=f"a line {event} of the {role}")
+
     def agree(self, entity):
         """Both sides use the same key of each purpose. Returns that of `mqtt`."""
         def same():
@@ -226,8 +229,8 @@ class Readers(Keys):
                 self.assertEqual(refused.json["field"], "application_keys.purposes.mqtt.allow")
                 self.assertEqual(self.ask(role, target, user="daemon", group="daemon").status, 403)
             self.assertTrue(self.keys(role, f"/v1/keys/mqtt/{entity}", user="nobody", group="nogroup"))
-            self.assertTrue(self.place.events.find(role=role, event="keys-refused"))
-            self.assertTrue(self.place.events.find(role=role, event="keys-read"))
+            self.logged(role, "keys-refused")
+            self.logged(role, "keys-read")
             failed = self.command("get", "mqtt", entity, "--socket", self.socket(role), check=False)
             self.assertEqual(failed.returncode, 1)
             self.assertIn("application_keys.purposes.mqtt.allow", failed.stderr)
@@ -251,7 +254,7 @@ class Readers(Keys):
             self.assertEqual(self.place.events.find(role=role, event="keys-read"), [], "a HEAD gets no key")
             for peer in (listed, {"user": "nobody", "group": "daemon"}, {"user": "root", "group": "root", "groups": ["daemon"]}):
                 self.assertTrue(self.keys(role, target, **peer), peer)
-            self.assertTrue(self.place.events.find(role=role, event="keys-read"))
+            self.logged(role, "keys-read")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
     def test_are_not_kept_waiting_by_a_user_without_rights(self):
@@ -276,8 +279,9 @@ class Readers(Keys):
     def test_find_keys_at_no_other_listener_and_in_no_file(self):
         place = self.start()
         entity = self.entities[0]
-        secrets = {f"{purpose} {k['epoch']} of {role}": bytes.fromhex(k["key"]) for role in ROLES for purpose in ("mqtt", "coap")
-                   for k in self.keys(role, f"/v1/keys/{purpose}")}
+        secrets = {f"{purpose} {k['epoch']} of {k['entity']} at {role}": bytes.fromhex(k["key"]) for role in ROLES
+                   for purpose in ("mqtt", "coap") for k in self.keys(role, f"/v1/keys/{purpose}")}
+        self.assertGreaterEqual(len(secrets), len(self.entities) * 2 * len(ROLES))
         search = Search(secrets)
         self.assertTrue(search.in_bytes(self.ask("pne", f"/v1/keys/mqtt/{entity}").body), "the search finds a key")
         asked = 0
