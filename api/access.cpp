@@ -1,6 +1,7 @@
 #include "api/access.hpp"
 
 #include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,21 +27,22 @@ level level_for(config::api_level l) {
   return level::admin;
 }
 
-result<gid_t> group_named(const std::string& name) {
+/// Calls `lookup` with a buffer until it is large enough; the last code of `lookup`.
+template <class Lookup>
+int look_up(Lookup lookup) {
   std::vector<char> buffer(4096);
   for (;;) {
-    struct group entry {};
-    struct group* found = nullptr;
-    const int rc = ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-    if (rc == ERANGE && buffer.size() < group_buffer_max) {
-      buffer.resize(buffer.size() * 4);
-      continue;
-    }
-    if (found != nullptr) return found->gr_gid;
-    return fail(errc::config_range, "this machine has no group " + shown(name) +
-                                        (rc != 0 ? std::string{" ("} + std::strerror(rc) + ")" : "") +
-                                        "; make it with `groupadd`, or remove it from api.groups");
+    const int rc = lookup(buffer);
+    if (rc != ERANGE || buffer.size() >= group_buffer_max) return rc;
+    buffer.resize(buffer.size() * 4);
   }
+}
+
+tl::unexpected<error> no_such(const std::string& kind, const std::string& name, int rc,
+                              const std::string& command, const std::string& setting) {
+  return fail(errc::config_range, "this machine has no " + kind + " " + shown(name) +
+                                      (rc != 0 ? std::string{" ("} + std::strerror(rc) + ")" : "") +
+                                      "; make it with `" + command + "`, or remove it from " + setting);
 }
 
 result<std::vector<gid_t>> groups_of(int socket) {
@@ -59,9 +61,30 @@ result<std::vector<gid_t>> groups_of(int socket) {
 
 }  // namespace
 
-status check_group(const std::string& name) {
-  CPNS_TRY([[maybe_unused]] const auto gid, group_named(name));
-  return {};
+result<gid_t> group_named(const std::string& name, const std::string& setting) {
+  struct group entry {};
+  struct group* found = nullptr;
+  gid_t id = 0;
+  const int rc = look_up([&](std::vector<char>& buffer) {
+    const int code = ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found != nullptr) id = found->gr_gid;
+    return code;
+  });
+  if (found == nullptr) return no_such("group", name, rc, "groupadd", setting);
+  return id;
+}
+
+result<uid_t> user_named(const std::string& name, const std::string& setting) {
+  struct passwd entry {};
+  struct passwd* found = nullptr;
+  uid_t id = 0;
+  const int rc = look_up([&](std::vector<char>& buffer) {
+    const int code = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found != nullptr) id = found->pw_uid;
+    return code;
+  });
+  if (found == nullptr) return no_such("user", name, rc, "useradd", setting);
+  return id;
 }
 
 std::string_view word_of(level l) { return l == level::operator_ ? "operator" : name_of(l); }

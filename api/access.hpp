@@ -45,8 +45,9 @@ struct peer {
   [[nodiscard]] std::string text() const;
 };
 
-/// config_range if this machine has no such group. [thread-safe]
-status check_group(const std::string& name);
+/// Of this machine. config_range if it has none of this name; `setting`: from where the remedy is to remove it. [thread-safe]
+result<gid_t> group_named(const std::string& name, const std::string& setting = "api.groups");
+result<uid_t> user_named(const std::string& name, const std::string& setting);
 
 /// Maps peers to levels. Immutable, [thread-safe].
 class access_rules {

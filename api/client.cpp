@@ -195,7 +195,7 @@ client::client(client&&) noexcept = default;
 client& client::operator=(client&&) noexcept = default;
 client::~client() = default;
 
-result<client> client::connect(const std::string& path) {
+result<client> client::connect(const std::string& path, const std::string& access_hint) {
   sockaddr_un at{};
   at.sun_family = AF_UNIX;
   if (path.size() > socket_path_max)
@@ -205,12 +205,11 @@ result<client> client::connect(const std::string& path) {
   descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (fd.valid() && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0)
     return client{std::make_unique<impl>(path, "localhost", std::move(fd))};
-  const std::string why = std::strerror(errno);
-  if (errno == ECONNREFUSED || errno == ENOENT)
+  const int code = errno;
+  const std::string why = std::strerror(code);
+  if (code == ECONNREFUSED || code == ENOENT)
     return fail(errc::peer_closed, "no role listens at " + path + " (" + why + ")");
-  return fail(errc::config_file,
-              path + ": " + why +
-                  (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));
+  return fail(errc::config_file, path + ": " + why + (code == EACCES ? "; " + access_hint : ""));
 }
 
 result<client> client::connect(const config::address& to, const crypto::tls_files& files) {

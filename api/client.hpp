@@ -35,8 +35,10 @@ class client {
   static constexpr milliseconds connect_time = seconds{10};  ///< also of the TLS handshake
 
   /// peer_closed if no role listens at the Unix socket `path`, config_range if the path is too long, config_file if
-  /// the socket cannot be used (no rights).
-  static result<client> connect(const std::string& path);
+  /// the socket cannot be used (no rights). `access_hint` ends the sentence of an error for want of rights.
+  static result<client>
+  connect(const std::string& path,
+          const std::string& access_hint = "the role gives rights to groups, see api.groups");
   /// Over TLS, to `api.listen` of a role: its certificate must come from `files.ca` and name `to.host`. Errors of
   /// crypto::make_api_client_tls; config_range if the name does not resolve; peer_closed with the reason if nobody listens
   /// there, or a side refuses the certificate of the other; peer_timeout.

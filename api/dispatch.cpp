@@ -155,6 +155,7 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
   if (found.to == nullptr || (probes && !found.to->probe))
     return tl::unexpected<problem>(no_route(shared.parts.routes.verbs_of(r.path, probes), r.path));
   r.verb = *v;
+  r.head = h.verb == "HEAD";
   if (from.at != door::probes && from.who.level < found.to->needs) {
     ++shared.forbidden;
     return refuse(403, "forbidden",

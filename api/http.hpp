@@ -28,6 +28,7 @@ using text_map = std::map<std::string, std::string, std::less<>>;
 
 struct request {
   api::verb verb = verb::get;
+  bool head = false;     ///< the body of the answer is left out
   std::string path;      ///< as sent, without the query
   text_map path_values;  ///< the parts of the path that stand for {NAME} in the route, decoded
   text_map query;        ///< decoded; each name at most once
@@ -43,16 +44,47 @@ struct request {
 
 class event_hub;
 
+/// An answer that is made while it is sent.
+class part_source {
+ public:
+  virtual ~part_source() = default;
+  /// The next part, which is wiped after it was sent; empty: the answer is whole, or, if it goes on, nothing is new. Called
+  /// on worker threads, one call at a time; may block for some seconds. After an error the connection is closed before the
+  /// end of the answer.
+  virtual result<std::string> next() = 0;
+  /// Whether the answer has no end: it counts as a reader of events.
+  [[nodiscard]] virtual bool goes_on() const { return false; }
+  /// Of an answer that goes on: `wake` is called, on any thread, when something may be new, until the ticket is dropped. It
+  /// does not block.
+  virtual std::shared_ptr<void> listen(std::function<void()> wake) {
+    static_cast<void>(wake);
+    return nullptr;
+  }
+  /// Sent when nothing was new for http_limits::heartbeat. Does not block.
+  virtual std::string heartbeat() { return {}; }
+};
+
 struct response {
+  response() = default;
+  response(const response&) = default;
+  response(response&&) = default;
+  response& operator=(const response&) = default;
+  response& operator=(response&&) = default;
+  ~response() {
+    if (secret) wipe(body);
+  }
+
   unsigned status = 200;
   std::string type = "application/json";
   std::string body;
-  bool secret = false;  ///< the body is wiped after it was sent
+  bool secret = false;  ///< the body is wiped after it was sent, and if it never is
   std::vector<std::pair<std::string, std::string>> headers;
   /// Set: the answer is a stream of this hub's events: first `body`, events as text, then those after `after`. The
   /// hub outlives the server.
   event_hub* events = nullptr;
   std::uint64_t after = 0;
+  /// Set: the body comes from here, with status 200.
+  std::shared_ptr<part_source> parts{};
 };
 
 /// An answer, or the problem that is answered in its place. CPNS_TRY and CPNS_CHECK turn an error into a problem.

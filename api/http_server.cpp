@@ -110,8 +110,9 @@ status http_server::impl::open(const config::api_config& c) {
   shared.access = std::make_shared<const access_rules>(std::move(rules));
   if (c.socket && !c.socket->empty()) {
     // Rights come from the credentials of a peer, so with groups every user may connect, and is refused with a reason.
-    CPNS_TRY(auto made, unix_socket::listen(c.socket->string(),
-                                            shared.access->names_groups() ? all_users : own_user_only));
+    const bool for_all = shared.parts.level_of || shared.access->names_groups();
+    CPNS_TRY(auto made, unix_socket::listen(c.socket->string(), for_all ? all_users : own_user_only,
+                                            shared.parts.socket_setting));
     path.emplace(std::move(made));
     local_door.assign(local{}, path->release());
     show(&doors::places::socket, path->path());
@@ -216,7 +217,7 @@ void http_server::impl::begin_local(local::socket s) {
   auto who = identify(s.native_handle());
   if (!who) return log::warn(shared.parts.component, "api-peer-unknown", who.error().message());
   peer from;
-  from.level = shared.rules()->level_of(*who);
+  from.level = shared.parts.level_of ? shared.parts.level_of(*who) : shared.rules()->level_of(*who);
   from.process = std::move(*who);
   auto key = detail::key_of(from);
   auto held = place_or_answer(key, s);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,7 +57,10 @@ struct http_parts {
   change_log* changes = nullptr;  ///< outlives the server; nullptr: changes are not recorded
   event_hub* events = nullptr;    ///< outlives the server
   http_limits limits{};
-  std::shared_ptr<api::doors> doors{};  ///< may be nullptr; filled before the first request
+  std::shared_ptr<api::doors> doors{};        ///< may be nullptr; filled before the first request
+  std::string socket_setting = "api.socket";  ///< names the Unix socket in errors
+  /// Set: the level of a process at the Unix socket, in place of api.groups; every user can connect. [thread-safe]
+  std::function<level(const local_peer&)> level_of{};
 };
 
 /// People, scripts and monitoring must not disturb the role's own work: the server has its own threads, and bounds on

@@ -29,7 +29,8 @@ struct route {
   level needs = level::viewer;
   handler handle{};                   ///< of a change: the request has no query
   streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
-  std::uint64_t body_max = body_max_default;
+  std::uint64_t body_max =
+      body_max_default;  ///< bytes; 0: a request with a body is refused before it is read
   /// For changes: the action in the audit trail, the {NAME} of the object or the member of the body that names it, whether
   /// a text can be such a name (without this, the audit trail has no name), members of the body that are secret, the state
   /// of the object before and after, and the one that it is to have. A client may put a secret into any member, so the

@@ -8,13 +8,14 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <condition_variable>
 #include <optional>
 #include <type_traits>
 #include <variant>
 
 #include "api/body_problems.hpp"
+#include "api/body_reader.hpp"
 #include "api/dispatch.hpp"
+#include "api/part_writer.hpp"
 #include "api/wire.hpp"
 #include "base/log.hpp"
 
@@ -24,7 +25,7 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
-using clock = std::chrono::steady_clock;
+using clock = session_clock;
 
 constexpr std::uint32_t header_max = 16 * 1024;
 constexpr std::size_t buffer_max = 64 * 1024;
@@ -55,8 +56,9 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
 
  private:
+  friend body_reader<session>;
+  friend part_writer<session>;
   static constexpr bool has_tls = std::is_same_v<Stream, tls_stream>;
-  class source;
   using self_t = std::shared_ptr<session>;
 
   self_t self() { return this->shared_from_this(); }
@@ -145,6 +147,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     idle_since = 0;
     const auto& m = head_->get();
     keep_alive_ = m.keep_alive();
+    chunked_ = m.version() >= http_1_1;
     const auto view = view_of(m);
     head_only_ = view.verb == "HEAD";
     asked_.id = id_of(view);
@@ -154,7 +157,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     to_ = ready->to;
     asked_ = std::move(ready->asked);
     const auto length = head_->content_length();
-    if (length && *length > to_->body_max) return refuse_early(body_too_large(*to_));
+    if ((length && *length > to_->body_max) || (to_->body_max == 0 && head_->chunked()))
+      return refuse_early(body_too_large(*to_));
     if (to_->at_once != 0 && !(slot_ = shared_.slot_for(*to_))) return refuse_early(too_many_at_once(*to_));
     if (http::token_list{m[http::field::expect]}.exists("100-continue")) return send_continue();
     read_body();
@@ -200,7 +204,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (to_->handle_stream) {
       parts_.emplace(std::move(*head_));
       parts_->body_limit(to_->body_max);
-      return run_handler(std::make_shared<source>(self()));
+      return run_handler(std::make_shared<body_reader<session>>(self()));
     }
     whole_.emplace(std::move(*head_));
     whole_->body_limit(to_->body_max);
@@ -214,7 +218,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
                      }));
   }
 
-  void run_handler(std::shared_ptr<source> body) {
+  void run_handler(std::shared_ptr<body_source> body) {
     expect_nothing();
     asio::post(to_->probe ? shared_.probe_workers : shared_.workers, [s = self(), body] {
       auto out = run(s->shared_, *s->to_, s->asked_, body.get());
@@ -232,6 +236,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     asked_.body.clear();
     const bool events = out && out->events != nullptr;
     if (events && !head_only_) return stream_events(*out);
+    const bool parts = out && out->parts != nullptr;
+    if (parts && !head_only_) return std::make_shared<part_writer<session>>(self())->begin(*out);
     const auto m = new_answer(out && out->secret);
     m->version(11);
     if (out) {
@@ -255,7 +261,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
     keep_alive_ = keep_alive_ && !is_old();
     m->keep_alive(keep_alive_);
-    if (m->result_int() != 204 && !events) m->prepare_payload();
+    if (m->result_int() != 204 && !events && !parts) m->prepare_payload();
     if (head_only_) return send(std::make_shared<http::response<http::empty_body>>(std::move(m->base())));
     send(m);
   }
@@ -391,7 +397,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   const route* to_ = nullptr;
   place slot_;  ///< of a request whose route has `at_once`
   request asked_;
-  bool keep_alive_ = false, head_only_ = false, closed_ = false, leaving_ = false;
+  bool keep_alive_ = false, chunked_ = true, head_only_ = false, closed_ = false, leaving_ = false;
   bool awaits_part_ = false, part_is_late_ = false;
   const clock::time_point born_ = clock::now();
   std::array<char, 4096> discarded_{};
@@ -404,81 +410,6 @@ class session final : public session_base, public std::enable_shared_from_this<s
   event_hub::ticket listening_;
   std::optional<asio::steady_timer> heartbeat_;
   std::string outgoing_;
-};
-
-/// Each read of the handler's thread becomes one read on the strand of the connection.
-template <class Stream>
-class session<Stream>::source final : public body_source {
- public:
-  explicit source(self_t s) : session_(std::move(s)) {
-    if (const auto n = session_->parts_->content_length()) length_ = *n;
-  }
-
-  result<std::size_t> read(std::span<std::uint8_t> to) override {
-    std::unique_lock lock{guard_};
-    done_ = false;
-    asio::post(session_->strand_, [this, to] { begin(to); });
-    ready_.wait(lock, [this] { return done_; });
-    return got_;
-  }
-  [[nodiscard]] std::optional<std::uint64_t> length() const override { return length_; }
-
- private:
-  // On the strand, while the handler's thread waits in read().
-  void begin(std::span<std::uint8_t> to) {
-    auto& s = *session_;
-    if (s.closed_) return finish(fail(errc::peer_closed, "the connection is closed"));
-    if (s.parts_->is_done()) return finish(std::size_t{0});
-    auto& body = s.parts_->get().body();
-    body.data = to.data();
-    body.size = to.size();
-    body.more = true;
-    began_ = clock::now();
-    s.expect_part_within(s.limits().part_time - waited_);
-    http::async_read_some(
-        s.stream_, s.buffer_, *s.parts_,
-        s.on_strand([this, to, keep = session_](const error_code& ec, std::size_t) { on_read(ec, to); }));
-  }
-  void on_read(const error_code& ec, std::span<std::uint8_t> to) {
-    auto& s = *session_;
-    s.expect_nothing();
-    s.awaits_part_ = false;
-    if (s.closed_) return finish(fail(errc::state_stopping, "the role ends"));
-    if (s.part_is_late_) return finish(fail(errc::peer_timeout, slow_body_text(s.limits())));
-    if (ec == http::error::body_limit)
-      return finish(fail(errc::wire_oversized, body_too_large(*s.to_).detail));
-    if (ec && ec != http::error::need_buffer)
-      return finish(fail(errc::peer_closed, "the body ended early: " + ec.message()));
-    const auto n = to.size() - s.parts_->get().body().size;
-    count(n);
-    if (n == 0 && !s.parts_->is_done()) return begin(to);
-    finish(n);
-  }
-  /// The time in which the handler works does not count.
-  void count(std::size_t n) {
-    waited_ += clock::now() - began_;
-    got_of_part_ += n;
-    if (got_of_part_ < session_->limits().part_size) return;
-    got_of_part_ = 0;
-    waited_ = {};
-  }
-  void finish(result<std::size_t> got) {
-    std::lock_guard lock{guard_};
-    got_ = std::move(got);
-    done_ = true;
-    ready_.notify_one();
-  }
-
-  self_t session_;
-  std::optional<std::uint64_t> length_;
-  // On the strand:
-  clock::time_point began_;
-  clock::duration waited_{};  ///< for the present part
-  std::size_t got_of_part_ = 0;
-  std::mutex guard_;
-  std::condition_variable ready_;
-  bool done_ = false;
-  result<std::size_t> got_ = std::size_t{0};
 };
 
 }  // namespace

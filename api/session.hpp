@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -53,6 +54,8 @@ struct shared_state {
     return access;
   }
 };
+
+using session_clock = std::chrono::steady_clock;
 
 class session_base {
  public:

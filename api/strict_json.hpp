@@ -1,5 +1,5 @@
 #pragma once
-// JSON documents that can be read in one way only. Private to api/.
+// JSON documents that can be read in one way only, in memory that is wiped. For api/, and for commands that read secrets.
 
 #include <boost/json/memory_resource.hpp>
 #include <boost/json/value.hpp>

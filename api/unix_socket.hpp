@@ -17,8 +17,10 @@ inline constexpr std::size_t socket_path_max = 107;  ///< bytes: sun_path of soc
 class unix_socket {
  public:
   /// Replaces the socket of a process that died. state_exists if a process listens there; config_file if the path
-  /// is something else, or cannot be used or examined (no descriptors left); config_range if it is too long.
-  static result<unix_socket> listen(const std::string& path, mode_t mode);
+  /// is something else, or cannot be used or examined (no descriptors left); config_range if it is too long. `setting`
+  /// names the path in errors.
+  static result<unix_socket> listen(const std::string& path, mode_t mode,
+                                    const std::string& setting = "api.socket");
   unix_socket(unix_socket&& other) noexcept
       : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), device_(other.device_),
         inode_(other.inode_) {}

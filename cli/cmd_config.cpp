@@ -125,14 +125,27 @@ class file_checks {
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
     written("audit.file", c.audit.file, S_IFREG);
     if (c.api.tls) tls("api.", *c.api.tls, crypto::tls_role::api_server);
+    if constexpr (requires { c.application_keys; })
+      if (c.application_keys) application_keys(*c.application_keys);
     groups("api.groups.viewer", c.api.groups.viewer);
     groups("api.groups.operator", c.api.groups.operator_);
     groups("api.groups.admin", c.api.groups.admin);
   }
   void groups(const std::string& key, const std::vector<std::string>& names) {
     for (std::size_t i = 0; i < names.size(); ++i)
-      if (const auto there = api::check_group(names[i]); !there)
-        bad(key + "[" + std::to_string(i) + "]", there.error().code, there.error().detail);
+      note(key + "[" + std::to_string(i) + "]", api::group_named(names[i]));
+  }
+  void application_keys(const config::application_keys_config& c) {
+    written("application_keys.socket", c.socket, S_IFSOCK);
+    for (const auto& [name, purpose] : c.purposes) {
+      const auto allow = "application_keys.purposes." + name + ".allow";
+      const auto& users = purpose.allow.users;
+      const auto& groups = purpose.allow.groups;
+      for (std::size_t i = 0; i < users.size(); ++i)
+        note(allow + ".users[" + std::to_string(i) + "]", api::user_named(users[i], allow + ".users"));
+      for (std::size_t i = 0; i < groups.size(); ++i)
+        note(allow + ".groups[" + std::to_string(i) + "]", api::group_named(groups[i], allow + ".groups"));
+    }
   }
 
   /// A folder that exists, or that the role can create.

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <optional>
 
+#include "actors/application_keys/gateway_offer.hpp"
+#include "actors/application_keys/key_socket.hpp"
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
@@ -46,7 +48,11 @@ struct served_server : served<running_server, config::server_config> {
   served_server(const served_server&) = delete;
   served_server& operator=(const served_server&) = delete;
 };
-using served_gateway = served<running_gateway, config::gateway_config>;
+struct served_gateway : served<running_gateway, config::gateway_config> {
+  using served::served;
+  std::unique_ptr<actors::gateway_offer> offered;
+  std::unique_ptr<actors::key_socket> keys;
+};
 
 /// The routes of a role with those of its data keys.
 template <class Config>
@@ -116,6 +122,11 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                            with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
                                        running->store.keys()),
                            *running->audit, running->changes, role->counted()));
+  if (c.application_keys) {
+    running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget);
+    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
+                                                      role->offered_changes()));
+  }
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .trail = running->audit.get(),
@@ -130,6 +141,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       },
       .drain =
           [running](const config::gateway_config&) {
+            running->keys.reset();
             running->api.reset();
             running->role->drain();
           },
@@ -141,7 +153,8 @@ struct running_pne {
   std::unique_ptr<audit::trail> audit;
   std::optional<live_configuration<config::pne_config>> configuration;
   std::optional<api_changes> changes;
-  std::unique_ptr<role_api> api;  // destroyed first: it uses the role
+  std::unique_ptr<role_api> api;  // destroyed before the role, which it uses
+  std::unique_ptr<actors::key_socket> keys;
 };
 
 result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, const std::string& file) {
@@ -160,6 +173,10 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                        .configuration = [of = &*running->configuration] { return of->json(); }},
                       with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
                       *running->audit, *running->changes, role->counted()));
+  if (c.application_keys) {
+    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered(),
+                                                      role->offered_changes()));
+  }
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .trail = running->audit.get(),
@@ -172,6 +189,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
       },
       .drain =
           [running](const config::pne_config&) {
+            running->keys.reset();
             running->api.reset();
             running->role->drain();
           },

@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   for (const auto add :
        {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne, cli::add_pnes,
         cli::add_ca, cli::add_user, cli::add_device, cli::add_batch, cli::add_entity, cli::add_gateways,
-        cli::add_status, cli::add_log, cli::add_store, cli::add_audit, cli::add_transport})
+        cli::add_status, cli::add_log, cli::add_keys, cli::add_store, cli::add_audit, cli::add_transport})
     add(app, code);
   const auto side_of = [](config::role_kind role) {
     using enum plugins::transport_role;

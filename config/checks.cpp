@@ -43,6 +43,26 @@ void check_api(const api_config& c, const report_fn& report) {
                c.probes->text());
 }
 
+template <class Config>
+void check_application_keys(const Config& c, const report_fn& report) {
+  if (!c.application_keys) return;
+  const auto& keys = *c.application_keys;
+  if (keys.socket.string().size() > 107)
+    report(
+        "application_keys.socket", errc::config_range,
+        "'application_keys.socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a "
+        "shorter path: " +
+            keys.socket.string());
+  if (keys.purposes.empty())
+    report("application_keys.purposes", errc::config_missing,
+           "'application_keys.purposes' names no purpose: give one, or remove 'application_keys'");
+  for (const auto& [name, purpose] : keys.purposes)
+    if (purpose.allow.users.empty() && purpose.allow.groups.empty())
+      report("application_keys.purposes." + name + ".allow", errc::config_missing,
+             "'application_keys.purposes." + name +
+                 ".allow' names nobody: without 'users' or 'groups' no program gets these keys");
+}
+
 /// Whether some text fits both patterns; see fits() in base/text.hpp.
 bool overlap(std::string_view a, std::string_view b) {
   const auto beginning = [](std::string_view p) { return p.ends_with('*') ? p.substr(0, p.size() - 1) : p; };
@@ -192,6 +212,8 @@ void check_written(const Config& c, const report_fn& report) {
   std::vector<named_path> written{
       {"log.file", c.log.file}, {"ready_file", c.ready_file}, {"audit.file", c.audit.file}};
   if (c.api.socket) written.emplace_back("api.socket", *c.api.socket);
+  if constexpr (requires { c.application_keys; })
+    if (c.application_keys) written.emplace_back("application_keys.socket", c.application_keys->socket);
   check_written(paths_of(c), written, report);
 }
 
@@ -242,6 +264,7 @@ void check(const server_config& c, const report_fn& report) {
 void check(const gateway_config& c, const report_fn& report) {
   check_step0(c, report);
   check_written(c, report);
+  check_application_keys(c, report);
   check_log(c.log, report);
   check_gateway_store(c.store, report);
   check_memory(c, report);
@@ -276,6 +299,7 @@ void check(const gateway_config& c, const report_fn& report) {
 
 void check(const pne_config& c, const report_fn& report) {
   check_written(c, report);
+  check_application_keys(c, report);
   check_log(c.log, report);
   check_transports(c.transports, report);
   check_api(c.api, report);

@@ -19,6 +19,8 @@ enum class form : std::uint8_t {
   any,
   name,      ///< 1 to 64 letters, digits, '.', '_' and '-'
   group,     ///< the name of a group of the machine, of the same characters
+  account,   ///< the name of a user of the machine, of the same characters
+  purpose,   ///< the name of a purpose of application keys
   user,      ///< a CPNS User ID
   entity,    ///< an Entity ID
   pattern,   ///< an Entity ID, or a prefix of Entity IDs and '*'
@@ -459,6 +461,10 @@ void describe(V& v, pne_config& c) {
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the keys of the devices.",
     rules{.required = true});
+  v("application_keys", c.application_keys,
+    "Keys for programs on both sides, such as a broker and its clients, which follow from the EUKeys "
+    "(docs/application-keys.md). Without it no program gets a key.",
+    rules{});
   v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
@@ -484,7 +490,8 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 
 }  // namespace cpns::config
 
-#include "config/describe_gateway.hpp"  // needs the above
+#include "config/describe_application_keys.hpp"  // needs the above
+#include "config/describe_gateway.hpp"
 #include "config/describe_keys.hpp"
 #include "config/describe_link.hpp"
 #include "config/describe_store.hpp"

@@ -58,6 +58,10 @@ void describe(V& v, gateway_config& c) {
   v("healing_reserve", c.healing_reserve,
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
+  v("application_keys", c.application_keys,
+    "Keys for programs on both sides, such as a broker and its clients, which follow from the EUKeys "
+    "(docs/application-keys.md). Without it no program gets a key.",
+    rules{});
   v("api", c.api, "The HTTP API, which `cpns pnes` uses, too (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});

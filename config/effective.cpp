@@ -26,11 +26,13 @@ text_kind kind_of(form f) {
   case form::uri:
   case form::identity:
   case form::uris: return text_kind::uri;
+  case form::account:
   case form::group: return text_kind::group;
   case form::database: return text_kind::database;
   case form::any:
   case form::name:
-  case form::plugin: break;
+  case form::plugin:
+  case form::purpose: break;
   }
   return text_kind::plain;
 }

@@ -184,22 +184,32 @@ class flattener {
   static std::string text_of(const std::vector<T>& v) {
     std::string out;
     for (const auto& e : v) {
-      if constexpr (is_section<T>) {
-        std::map<std::string, entry> inner;
-        flattener f(inner);
-        auto copy = e;
-        describe(f, copy);
-        for (const auto& [k, t] : inner) out += k + "=" + t.text + "\n";
-      } else {
+      if constexpr (is_section<T>)
+        out += lines_of(e);
+      else
         out += text_of(e) + "\n";
-      }
     }
     return out;
   }
   template <class T, class Less>
   static std::string text_of(const std::map<std::string, T, Less>& v) {
     std::string out;
-    for (const auto& [k, e] : v) out += k + "=" + text_of(e) + "\n";
+    for (const auto& [k, e] : v) {
+      if constexpr (is_section<T>)
+        out += k + ":\n" + lines_of(e);
+      else
+        out += k + "=" + text_of(e) + "\n";
+    }
+    return out;
+  }
+  /// A line for each setting of a section.
+  template <class T>
+  static std::string lines_of(T section) {
+    std::map<std::string, entry> inner;
+    flattener f(inner);
+    describe(f, section);
+    std::string out;
+    for (const auto& [k, t] : inner) out += k + "=" + t.text + "\n";
     return out;
   }
 

@@ -242,6 +242,8 @@ std::string form_text(form f) {
   case form::entity: return "Entity ID";
   case form::pattern: return "Entity ID, or a prefix and `*`";
   case form::name:
+  case form::account:
+  case form::purpose:
   case form::group: return "name";
   case form::uri: return "URI";
   case form::identity: return "identity";
@@ -286,7 +288,8 @@ std::string type_text(const setting& s) {
     break;
   case shape::map:
     out = "map of " + (r.text == form::any ? std::string{} : form_text(r.text) + ", to ") +
-          type_text(s.inner.front()) + (has_max(r) ? ", at most " + std::to_string(r.max) : "");
+          (s.inner.front().is == shape::section ? "a section" : type_text(s.inner.front())) +
+          (has_max(r) ? ", at most " + std::to_string(r.max) : "");
     break;
   case shape::section: out = "section"; break;
   }
@@ -303,6 +306,8 @@ void rows(std::string& out, const std::vector<setting>& settings, const std::str
     if (s.is == shape::section) rows(out, s.inner, key + ".");
     if (s.is == shape::list && s.inner.front().is == shape::section)
       rows(out, s.inner.front().inner, key + "[].");
+    if (s.is == shape::map && s.inner.front().is == shape::section)
+      rows(out, s.inner.front().inner, key + ".NAME.");
   }
 }
 

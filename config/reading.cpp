@@ -93,6 +93,17 @@ std::string wrong_pattern(std::string_view text) {
   return id ? std::string{} : id.error().detail;
 }
 
+/// As protocol/application_identity.hpp has it.
+std::string wrong_purpose(std::string_view text) {
+  constexpr std::size_t longest = 16;
+  const bool fits = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  if (!text.empty() && text.size() <= longest && fits && text.front() != '-') return {};
+  return shown(text) +
+         " is not the name of a purpose: 1 to 16 of a-z, 0-9 and '-', without '-' at the beginning";
+}
+
 std::string wrong_uri(std::string_view text) {
   const bool printable = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
   const auto colon = text.find(':');
@@ -116,7 +127,9 @@ std::string wrong_form(form f, std::string_view text) {
   case form::any:
   case form::database: return {};
   case form::name:
-  case form::group: return wrong_name(text);
+  case form::group:
+  case form::account: return wrong_name(text);
+  case form::purpose: return wrong_purpose(text);
   case form::user: {
     const auto id = user_id::parse(text);
     return id ? std::string{} : id.error().detail;

@@ -117,7 +117,10 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
     r.places.emplace(entry_key, n.items[i].at);
     check_map_key(r, key, n.keys[i], is);
     T value{};
-    take(r, entry_key, n.items[i], rules{}, value);
+    if constexpr (is_section<T>)
+      take_section(r, entry_key, n.items[i], value);
+    else
+      take(r, entry_key, n.items[i], rules{}, value);
     out.insert_or_assign(n.keys[i].key, std::move(value));
   }
   return true;

@@ -110,6 +110,28 @@ struct api_config {
   std::map<std::string, api_level, std::less<>> certificates;
 };
 
+/// How a program names an application key: docs/protocol.md, Application keys.
+enum class identity_form : std::uint8_t { readable, opaque };
+
+/// Users and groups of this machine whose processes get keys.
+struct key_readers {
+  std::vector<std::string> users, groups;
+};
+
+/// What application keys are for.
+struct key_purpose {
+  std::uint32_t bytes = 32;
+  identity_form identity = identity_form::readable;
+  key_readers allow;
+  std::vector<std::string> entities;  ///< Entity IDs, or prefixes that end in "*"; empty: all
+};
+
+/// Keys of programs, which follow from the EUKeys.
+struct application_keys_config {
+  path socket;
+  std::map<std::string, key_purpose, std::less<>> purposes;
+};
+
 struct audit_config {
   path file;  ///< after loading: empty only for a store in memory, for which nothing is recorded
 };
@@ -290,6 +312,7 @@ struct gateway_config {
   std::uint32_t lowest_suite = 2;
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;
+  std::optional<application_keys_config> application_keys;
   api_config api;
   audit_config audit;
   log_config log;
@@ -326,6 +349,7 @@ struct pne_config {
   pne_limits limits;
   limits_in_file limits_origin{};
   protector_config protector;
+  std::optional<application_keys_config> application_keys;
   api_config api;
   audit_config audit;
   log_config log;

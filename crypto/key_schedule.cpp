@@ -1,6 +1,7 @@
 #include "crypto/key_schedule.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/cbor.hpp"
 
@@ -42,6 +43,13 @@ void put(writer& w, const std::optional<tag16>& tag) {
     w.bstr(tag->view());
   else
     w.null();
+}
+
+/// E([label, purpose, entity_id, epoch, ...])
+writer application_info(std::string_view label, const application_name& of, std::size_t more = 0) {
+  writer w = labelled(label, 3 + more);
+  w.tstr(of.purpose).tstr(of.entity.text()).uint(of.which.value());
+  return w;
 }
 
 /// S = E(["cpns/1 temporary key", entity_id])
@@ -150,6 +158,33 @@ tag16 confirm_tag(const suite& s, const secret32& eukey, const digest& th2) {
 tag16 retire_tag(const suite& s, const secret32& eukey, const digest& th1) {
   // retire = M(X(EUKey(KRET epoch), ["cpns/1 retire"]), th1 of the latest exchange)[..16]
   return mac16(s, expand32(s, eukey, labelled("cpns/1 retire")), th1);
+}
+
+secret_bytes derive_application_key(const suite& s, const secret32& eukey, const application_name& of,
+                                    std::size_t n) {
+  // application key = X(EUKey(epoch), ["cpns/1 application", purpose, entity_id, epoch, n], n)
+  bytes out(n);
+  s.expand(eukey, application_info("cpns/1 application", of, 1).uint(n).view(), out);
+  return secret_bytes{std::move(out)};
+}
+
+std::string derive_opaque_identity(const suite& s, const secret32& eukey, const application_name& of) {
+  // opaque identity = base64url(X(EUKey(epoch), ["cpns/1 application identity", purpose, entity_id, epoch], 16))
+  byte_array<16> raw{};
+  s.expand(eukey, application_info("cpns/1 application identity", of).view(), raw);
+  auto text = to_base64(raw);
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  text.erase(text.find('='));
+  return text;
+}
+
+byte_array<8> derive_application_fingerprint(const suite& s, const secret32& eukey,
+                                             const application_name& of, std::size_t n) {
+  // fingerprint = X(EUKey(epoch), ["cpns/1 application fingerprint", purpose, entity_id, epoch, n], 8)
+  byte_array<8> out{};
+  s.expand(eukey, application_info("cpns/1 application fingerprint", of, 1).uint(n).view(), out);
+  return out;
 }
 
 }  // namespace cpns::crypto

@@ -3,6 +3,7 @@
 // formula above the line that computes it. All functions are pure and thread-safe.
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/ids.hpp"
@@ -66,5 +67,24 @@ delivery_key derive_delivery_key(const suite& s, const digest& th2, const secret
 tag16 confirm_tag(const suite& s, const secret32& eukey, const digest& th2);
 /// retire = M(X(EUKey(KRET epoch), ["cpns/1 retire"]), th1 of the latest exchange)[..16]
 tag16 retire_tag(const suite& s, const secret32& eukey, const digest& th1);
+
+inline constexpr std::size_t application_key_min = 16, application_key_max = 64;  ///< bytes
+
+/// Names the key of an application: what it is for, the device, and the EUKey from which it follows.
+struct application_name {
+  std::string_view purpose;
+  const entity_id& entity;
+  epoch which;
+};
+/// application key = X(EUKey(epoch), ["cpns/1 application", purpose, entity_id, epoch, n], n), of
+/// application_key_min to application_key_max bytes
+secret_bytes derive_application_key(const suite& s, const secret32& eukey, const application_name& of,
+                                    std::size_t n);
+/// opaque identity = base64url(X(EUKey(epoch), ["cpns/1 application identity", purpose, entity_id, epoch], 16)),
+/// 22 characters
+std::string derive_opaque_identity(const suite& s, const secret32& eukey, const application_name& of);
+/// fingerprint = X(EUKey(epoch), ["cpns/1 application fingerprint", purpose, entity_id, epoch, n], 8)
+byte_array<8> derive_application_fingerprint(const suite& s, const secret32& eukey,
+                                             const application_name& of, std::size_t n);
 
 }  // namespace cpns::crypto

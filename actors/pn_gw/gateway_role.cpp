@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "actors/application_keys/gateway_offer.hpp"
 #include "actors/command_error.hpp"
 #include "actors/pn_gw/authentication.hpp"
 #include "actors/pn_gw/device.hpp"
@@ -118,6 +119,7 @@ struct gateway_role::impl {
   explicit impl(const config::gateway_config& c, storage::sealed_store& rows)
       : store(rows), config(c), commits(rows, {}, storage::make_commit_metrics(counted)),
         keys(rows, [this](storage::sealed_batch batch, storage::commit_done done) {
+          if (config.application_keys) done = announcing(offered_changes, batch, std::move(done));
           commits.submit(std::move(batch), std::move(done));
         }) {}
 
@@ -128,6 +130,7 @@ struct gateway_role::impl {
   std::atomic<bool> failed{false};
   metrics::registry counted;
   const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
+  key_changes offered_changes;
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -363,6 +366,7 @@ json::value gateway_role::parameters_of(const std::string& radio) {
   for (const auto& [key, value] : impl_->opened[*at].params) out[key] = value;
   return out;
 }
+key_changes& gateway_role::offered_changes() const { return impl_->offered_changes; }
 metrics::registry& gateway_role::counted() const { return impl_->counted; }
 
 json::object gateway_role::overview() {

@@ -24,11 +24,10 @@ struct stored_devices {
   std::vector<error> unreadable;  ///< one per unreadable row; names its device if the row could be decrypted
 };
 
-/// What the actor of a device, the only one that writes its row, knows of the row: a write that says it needs no read before.
+/// What the actor of a device, the only one that writes its row, knows of the row: a write that names it needs no read first.
 /// If the row is another one nevertheless, the write fails.
 struct row_mark {
-  std::optional<std::uint64_t>
-      version;                ///< 0: the row does not exist; nullopt: not known, and a write replaces any
+  std::optional<std::uint64_t> version;  ///< as of storage::sealed_op; nullopt: not known, a write replaces any
   std::uint64_t read_at = 0;  ///< as of storage::sealed_op
 };
 struct stored_device {

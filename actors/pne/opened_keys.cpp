@@ -105,9 +105,10 @@ class opening {
       out_.devices.push_back({nullptr, fail(file.error())});
       return {};
     }
-    auto keys = std::make_shared<key_file>(std::move(*file));
+    auto keys = std::make_shared<key_file>(*file);
     auto record = keys->load();
-    out_.devices.push_back({std::move(keys), std::move(record)});
+    out_.devices.push_back({std::move(keys), std::move(record),
+                            c_.application_keys ? std::optional{std::move(*file)} : std::nullopt});
     return {};
   }
 

@@ -2,6 +2,7 @@
 // The keys of all devices of a PNE process, opened and locked at its start.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "metrics/registry.hpp"
 #include "storage/key_protector.hpp"
 #include "storage/rewrap.hpp"
+#include "storage/secret_file.hpp"
 
 namespace cpns::actors {
 
@@ -31,6 +33,8 @@ struct opened_keys {
   struct one {
     std::shared_ptr<device_keys> keys;
     result<protocol::pne_record> record;
+    std::optional<storage::sealed_file>
+        file{};  ///< its key file, for programs; nullopt: it is in the store, or no program reads it
   };
   std::vector<descriptor> locks;      ///< held so that no other process uses these keys
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`; outlives `devices`

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/json/value.hpp>
 
+#include "actors/application_keys/pne_offer.hpp"
 #include "actors/command_error.hpp"
 #include "actors/key_source.hpp"
 #include "actors/pne/fleet.hpp"
@@ -66,6 +67,7 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 
 struct pne_role::impl {
   metrics::registry counted;
+  key_changes offered_changes;
   // In the order of construction; torn down in reverse by drain().
   std::vector<descriptor> locks;
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`
@@ -78,6 +80,7 @@ struct pne_role::impl {
   std::shared_ptr<std::atomic<fleet_actor*>> wake_target =
       std::make_shared<std::atomic<fleet_actor*>>(nullptr);
   std::unique_ptr<storage::key_changer> keys;
+  std::unique_ptr<pne_offer> offer;
   std::size_t count = 0;
   bool down = false;
 };
@@ -97,13 +100,19 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   parts.wake = c.wake;
   parts.clock = now_anchored;
   parts.mailboxes = memory_of(c).mailboxes;
+  std::vector<pne_offer::place> offered;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     auto& d = own.devices[i];
+    if (c.application_keys) {
+      offered.push_back({devices[i].entity, std::move(d.file), d.keys == nullptr});
+      if (d.keys) d.keys = std::make_shared<announced_keys>(d.keys, devices[i].entity, m.offered_changes);
+    }
     parts.members.push_back({settings_of(c, devices[i]), std::move(d.keys), std::move(d.record)});
   }
   m.count = devices.size();
   m.locks = std::move(own.locks);
   m.slots = std::move(own.slots);
+  if (c.application_keys) m.offer = std::make_unique<pne_offer>(std::move(offered), m.slots.get());
   auto& places = own.places;
   auto place = !c.keys_dir.empty() ? c.keys_dir.string()
                : places.empty()    ? std::string{}
@@ -222,6 +231,9 @@ std::vector<std::string> pne_role::not_ready() {
     return {"the store accepts no writes: " + health.why};
   return {};
 }
+
+const offered_keys* pne_role::offered() const { return impl_->offer.get(); }
+key_changes& pne_role::offered_changes() const { return impl_->offered_changes; }
 
 storage::key_changer& pne_role::keys() { return *impl_->keys; }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/key_changes.hpp"
+#include "actors/application_keys/offered_keys.hpp"
 #include "actors/pne/opened_keys.hpp"
 #include "base/result.hpp"
 #include "config/schema.hpp"
@@ -45,6 +47,10 @@ class pne_role {
   std::vector<std::string> not_ready();
   /// Changes the key-encryption key of the key files while the devices use them. [thread-safe]
   storage::key_changer& keys();
+  /// The keys of all devices, for programs; nullptr without application_keys in the configuration. [thread-safe]
+  [[nodiscard]] const offered_keys* offered() const;
+  /// Of these devices. Lives as long as the role. [thread-safe]
+  [[nodiscard]] key_changes& offered_changes() const;
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
   /// The role cannot continue: a radio failed, the store is lost, or no device has readable keys. [thread-safe]

@@ -13,6 +13,7 @@ import yaml
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROLES = ("server", "gateway", "pne")
+DOCUMENTS = (*ROLES, "keys")  # the key socket of a gateway or of PNEs
 VERBS = ("get", "post", "put", "patch", "delete")
 BODY_MAX = 65536  # bytes, of an operation without x-body-max
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the reference pages of the HTTP API from the OpenAPI documents of this folder.
 
-usage: reference.py FOLDER     writes server.md, gateway.md, pne.md and problems.md there
+usage: reference.py FOLDER     writes server.md, gateway.md, pne.md, keys.md and problems.md there
 
 scripts/generated-pages calls it; the pages are docs/api/. Needs python3-yaml.
 """
@@ -12,10 +12,11 @@ import re
 import shlex
 import sys
 
-from document import BODY_MAX, ROLES, document, problem_codes
+from document import BODY_MAX, DOCUMENTS, document, problem_codes
 
 NOTE = "<!-- Made from docs/openapi/{} by `make docs`. Change that file, not this one. -->\n"
-SOCKETS = {"server": "trial/state/server.sock", "gateway": "trial/state/gateway.sock", "pne": "trial/pne.sock"}
+SOCKETS = {"server": "trial/state/server.sock", "gateway": "trial/state/gateway.sock", "pne": "trial/pne.sock",
+           "keys": "/run/cpns/gateway/keys.sock"}
 
 
 def anchor(heading: str) -> str:
@@ -261,7 +262,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     folder = pathlib.Path(sys.argv[1])
-    for role in ROLES:
+    for role in DOCUMENTS:
         (folder / f"{role}.md").write_text(role_page(role))
     (folder / "problems.md").write_text(problems_page())
     return 0

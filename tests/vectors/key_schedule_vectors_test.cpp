@@ -4,6 +4,7 @@
 
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
+#include "protocol/application_identity.hpp"
 #include "protocol/codec.hpp"
 #include "tests/vectors/vector_file.hpp"
 
@@ -84,6 +85,31 @@ TEST(key_schedule_vectors, agree_on_the_temporary_keys_of_a_batch) {
                    EXPECT_EQ(hex(derive_temporary_key(s(), *id, tk.expose())), t.text("tk_prime"));
                  }),
             5u);
+}
+
+TEST(key_schedule_vectors, agree_on_the_keys_of_applications) {
+  EXPECT_EQ(each("ApplicationKey",
+                 [](const test_case& t) {
+                   const auto id = entity_id::parse(t.text("entity_id"));
+                   ASSERT_TRUE(id.has_value());
+                   const auto purpose = t.text("purpose");
+                   const auto at = epoch_of(t, "epoch");
+                   const application_name name{purpose, *id, at};
+                   const auto eukey = t.key("eukey");
+                   const auto n = t.number("n");
+                   EXPECT_EQ(to_hex(derive_application_key(s(), eukey, name, n).expose()), t.text("key"));
+                   EXPECT_EQ(derive_opaque_identity(s(), eukey, name), t.text("opaque_identity"));
+                   EXPECT_EQ(to_hex(derive_application_fingerprint(s(), eukey, name, n)),
+                             t.text("fingerprint"));
+                   const auto readable = t.text("readable_identity");
+                   EXPECT_EQ(protocol::readable_identity({*id, at, purpose}), readable);
+                   const auto back = protocol::read_readable_identity(readable);
+                   ASSERT_TRUE(back.has_value());
+                   EXPECT_EQ(back->entity, *id);
+                   EXPECT_EQ(back->which, at);
+                   EXPECT_EQ(back->purpose, purpose);
+                 }),
+            9u);
 }
 
 TEST(key_schedule_vectors, agree_on_transcripts_and_delivery_keys) {

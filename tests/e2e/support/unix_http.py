@@ -40,11 +40,12 @@ class Answer:
 
 
 class Connection(http.client.HTTPConnection):
-    """To the role whose document is `role`; with `user` and `group` as a process of theirs, which only root can do."""
+    """To the role whose document is `role`; with `user` and `group`, and `groups` beside it, as a process of theirs, which only root
+    can do."""
 
-    def __init__(self, role: str, path, user=None, group=None):
+    def __init__(self, role: str, path, user=None, group=None, groups=()):
         super().__init__("localhost", timeout=TIMEOUT)
-        self.role, self.path, self.user, self.group = role, str(path), user, group
+        self.role, self.path, self.user, self.group, self.groups = role, str(path), user, group, list(groups)
 
     def connect(self):
         if self.user is None:
@@ -55,7 +56,7 @@ class Connection(http.client.HTTPConnection):
         here, there = socket.socketpair()
         with here, there:
             subprocess.run([sys.executable, "-c", CONNECT, self.path, str(there.fileno())], user=self.user, group=self.group,
-                           extra_groups=[], pass_fds=[there.fileno()], cwd="/", check=True, timeout=TIMEOUT)
+                           extra_groups=self.groups, pass_fds=[there.fileno()], cwd="/", check=True, timeout=TIMEOUT)
             descriptors = socket.recv_fds(here, 1, 1)[1]
         self.sock = socket.socket(fileno=descriptors[0])
         self.sock.settimeout(TIMEOUT)

@@ -145,6 +145,27 @@ def batches(f: File):
               entity_id=entity, info=keys.batch_info(batch, entity).hex(), tk=tk.hex(), tk_prime=keys.temporary_key(entity, tk).hex())
 
 
+def applications(f: File):
+    f.group("ApplicationKey")
+    mac, eukey, epoch = "urn:dev:mac:0024befffe804ff1", exchange.run(inputs())["plaintext"], inputs()["new_epoch"]
+    eukey = bytes.fromhex(eukey)[3:35]
+    for comment, flag, purpose, entity, at, n in (
+            ("the key of an application, with all that goes with it", "Normal", "mqtt", mac, epoch, 32),
+            ("another purpose, and 16 bytes", "Edge", "coap", mac, epoch, 16),
+            ("16 bytes, not the beginning of the 32", "Edge", "mqtt", mac, epoch, 16),
+            ("64 bytes", "Edge", "mqtt", mac, epoch, 64),
+            ("the next epoch", "Normal", "mqtt", mac, epoch + 1, 32),
+            ("another device", "Normal", "mqtt", "urn:gsma:imei:35209900-176148-1", epoch, 32),
+            ("the longest of all names, the last epoch", "Edge", "a-purpose-of-16b", "urn:dev:os:32473-" + "x" * 47, wire.EPOCH_MAX, 32),
+            ("dots in the serial", "Normal", "7", "urn:dev:os:32473-a.b_c-D", 0, 33),
+            ("a UUID", "Normal", "mqtt", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", epoch, 32)):
+        f.add(comment, [flag], "valid", eukey=eukey.hex(), purpose=purpose, entity_id=entity, epoch=at, n=n,
+              key=keys.application_key(eukey, purpose, entity, at, n).hex(),
+              opaque_identity=keys.opaque_identity(eukey, purpose, entity, at),
+              readable_identity=keys.readable_identity(purpose, entity, at),
+              fingerprint=keys.application_fingerprint(eukey, purpose, entity, at, n).hex())
+
+
 def make() -> File:
     f = File("CPNS key schedule", [
         "Names are those of docs/protocol.md. Byte strings are in hexadecimal, null is null, text and numbers are themselves.",
@@ -154,4 +175,5 @@ def make() -> File:
     exchanges(f)
     openings(f)
     batches(f)
+    applications(f)
     return f

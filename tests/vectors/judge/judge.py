@@ -70,6 +70,13 @@ def batch_key(t):
     return got == (t["info"], t["tk"], t["tk_prime"])
 
 
+def application(t):
+    name = (t["purpose"], t["entity_id"], t["epoch"])
+    got = (keys.application_key(hx(t["eukey"]), *name, t["n"]).hex(), keys.opaque_identity(hx(t["eukey"]), *name),
+           keys.readable_identity(*name), keys.application_fingerprint(hx(t["eukey"]), *name, t["n"]).hex())
+    return got == (t["key"], t["opaque_identity"], t["readable_identity"], t["fingerprint"])
+
+
 def opening(t):
     th2 = keys.transcript2(hx(t["th1"]), opt(t["possession"]), opt(t["presence"]), t["epoch"], t["chained"], hx(t["gw_share"]))
     try:
@@ -115,6 +122,7 @@ CHECKS = {
     "Exchange": exchange_of,
     "Open": opening,
     "BatchTemporaryKey": batch_key,
+    "ApplicationKey": application,
 }
 
 

@@ -1,5 +1,6 @@
 """The key schedule of docs/protocol.md on python3-cryptography, one function per line of the document."""
 
+import base64
 import hashlib
 import hmac
 from typing import Optional
@@ -119,6 +120,24 @@ def confirm(eukey: bytes, th2: bytes) -> bytes:
 
 def retire(eukey: bytes, th1: bytes) -> bytes:
     return M(X(eukey, ["cpns/1 retire"]), th1)[:16]
+
+
+def application_key(eukey: bytes, purpose: str, entity: str, epoch: int, n: int) -> bytes:
+    return X(eukey, ["cpns/1 application", purpose, entity, epoch, n], n)
+
+
+def opaque_identity(eukey: bytes, purpose: str, entity: str, epoch: int) -> str:
+    raw = X(eukey, ["cpns/1 application identity", purpose, entity, epoch], 16)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def readable_identity(purpose: str, entity: str, epoch: int) -> str:
+    scheme, _, rest = entity.removeprefix("urn:").rpartition(":")
+    return f"{scheme.replace(':', '.')}.{rest}/{epoch >> 16}.{epoch & 0xffff}/{purpose}"
+
+
+def application_fingerprint(eukey: bytes, purpose: str, entity: str, epoch: int, n: int) -> bytes:
+    return X(eukey, ["cpns/1 application fingerprint", purpose, entity, epoch, n], 8)
 
 
 def scram_client_key(password: bytes, salt: bytes, iterations: int) -> bytes:

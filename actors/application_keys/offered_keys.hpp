@@ -1,0 +1,62 @@
+#pragma once
+// The EUKeys of a role from which programs get keys at present, read from what is durable.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "protocol/pn_gw/device_record.hpp"
+#include "protocol/pne/pne_record.hpp"
+
+namespace cpns::actors {
+
+struct offered_key {
+  epoch which;
+  secret32 eukey;
+  std::string_view state;  ///< "current", "next" (gateway: handed out), "pending" (PNE: the newer slot)
+  bool use = false;        ///< this side begins with this one; it accepts the others
+  std::int64_t since = 0;  ///< Unix ms of the confirmation; 0: not known
+};
+
+struct offered_device {
+  entity_id entity;
+  std::vector<offered_key> keys;  ///< ascending by epoch; empty: see `why_none`
+  std::string why_none;           ///< a sentence; empty if there are keys
+};
+
+/// A gateway: its own key as `current`, and of the handed-out ones above it the newest `next_max`, at least one, as `next`:
+/// strangers that claim an amnesia must not make the list of accepted keys ever longer. No keys of a device that it does
+/// not serve: another gateway has it, or a person decides first.
+offered_device offer_of(const protocol::device_record& r, std::size_t next_max);
+/// A PNE: both slots. The newest one is what it uses, from the moment it is durable.
+offered_device offer_of(const entity_id& entity, const protocol::pne_record& r);
+
+/// Whether the record of a device is there and cannot be used: it is sealed with another key, or damaged. Other errors of
+/// the store pass.
+bool is_unreadable(const error& e);
+
+/// A reader with many devices must neither wake their actors nor hold all records: it reads pages of what the role keeps.
+/// [thread-safe]; blocks for the time of a read.
+class offered_keys {
+ public:
+  virtual ~offered_keys() = default;
+  /// nullopt: the role has no such device. Errors of the store; they name the device.
+  [[nodiscard]] virtual result<std::optional<offered_device>> find(const entity_id& entity) const = 0;
+
+  struct page {
+    std::size_t unreadable = 0;       ///< devices that are left out, because their rows cannot be read
+    std::optional<std::string> next;  ///< `after` of the page that follows; nullopt: none does
+  };
+  using visitor = std::function<void(offered_device)>;
+  /// Calls `each` for some devices after `after` (empty: from the first), in no particular order. Devices that are written
+  /// meanwhile are visited as before or as after.
+  [[nodiscard]] virtual result<page> read_page(const std::string& after, const visitor& each) const = 0;
+};
+
+}  // namespace cpns::actors
