@@ -31,18 +31,25 @@ const EVP_MD* fetched_sha256() {
 struct contexts {
   md_ctx_ptr hash{EVP_MD_CTX_new()};
   gcm aead;
-  pkey_ctx_ptr x25519_keys{
-      EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};  ///< makes keys, keeps none
 
   contexts() {
-    if (!hash || !x25519_keys || EVP_PKEY_fromdata_init(x25519_keys.get()) != 1)
-      out_of_crypto("cannot create a context");
+    if (!hash) out_of_crypto("cannot create a context");
   }
 };
 
 contexts& mine() {
   thread_local contexts c;
   return c;
+}
+
+/// Makes keys, and keeps none. Apart from `contexts`, because a server needs no X25519.
+EVP_PKEY_CTX* x25519_maker() {
+  thread_local const pkey_ctx_ptr maker = [] {
+    pkey_ctx_ptr fresh{EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};
+    if (!fresh || EVP_PKEY_fromdata_init(fresh.get()) != 1) out_of_crypto("X25519 is unavailable");
+    return fresh;
+  }();
+  return maker.get();
 }
 
 void hash_start(EVP_MD_CTX* hash) {
@@ -219,7 +226,7 @@ class suite_on_openssl final : public suite {
   }
   static pkey_ptr x25519_key(int selection, std::array<OSSL_PARAM, 3> params) {
     EVP_PKEY* key = nullptr;
-    if (EVP_PKEY_fromdata(mine().x25519_keys.get(), &key, selection, params.data()) != 1)
+    if (EVP_PKEY_fromdata(x25519_maker(), &key, selection, params.data()) != 1)
       out_of_crypto("X25519 failed");
     return pkey_ptr{key};
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Every message of the server's actors. Messages hold proofs and keys: they are unsafe message types on
-// purpose, so that CAF cannot print or serialise them.
+// purpose, so that CAF cannot print or serialise them. No handler waits for a store, a file, a socket or another actor:
+// server/batch_sharing.hpp relies on that.
 
 #include <atomic>
 #include <caf/all.hpp>

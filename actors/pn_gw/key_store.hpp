@@ -27,7 +27,8 @@ struct stored_devices {
 /// What the actor of a device, the only one that writes its row, knows of the row: a write that names it needs no read first.
 /// If the row is another one nevertheless, the write fails.
 struct row_mark {
-  std::optional<std::uint64_t> version;  ///< as of storage::sealed_op; nullopt: not known, a write replaces any
+  std::optional<std::uint64_t>
+      version;                ///< as of storage::sealed_op; nullopt: not known, a write replaces any
   std::uint64_t read_at = 0;  ///< as of storage::sealed_op
 };
 struct stored_device {
