@@ -24,7 +24,7 @@ struct purpose {
   std::set<gid_t> groups;
   std::vector<std::string> entities;  ///< as fits() takes them; empty: all
 
-  /// By what the kernel said about the peer when it connected. Nobody is allowed unless he is named: root neither.
+  /// By what the kernel said about the peer when it connected. Only those that are named are allowed, root included.
   [[nodiscard]] bool allows(const api::local_peer& who) const;
   [[nodiscard]] bool covers(const entity_id& entity) const;
   /// "application_keys.purposes.NAME.MEMBER"
