@@ -180,6 +180,8 @@ storage::postgres_settings postgres_server::fresh_store() {
   auto out = fresh_database();
   const auto made = storage::migrate_postgres_schema(out, std::nullopt);
   EXPECT_TRUE(made) << made.error().message();
+  // The connection that made the tables ends a moment later, and tests count or stop all that there are.
+  EXPECT_TRUE(comes_true([&] { return backends(out.database).empty(); }));
   return out;
 }
 
