@@ -220,7 +220,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void run_handler(std::shared_ptr<body_source> body) {
     expect_nothing();
-    asio::post(to_->probe ? shared_.probe_workers : shared_.workers, [s = self(), body] {
+    asio::post(to_->probe ? shared_.probe_workers : shared_.workers, [s = self(), body = std::move(body)] {
       auto out = run(s->shared_, *s->to_, s->asked_, body.get());
       asio::post(s->strand_, [s, out = std::move(out)]() mutable { s->answer(std::move(out)); });
     });

@@ -10,8 +10,8 @@
 namespace cpns::actors {
 
 result<std::unique_ptr<key_socket>> key_socket::start(const config::application_keys_config& c,
-                                                      std::string component, const offered_keys& offered,
-                                                      key_changes& changes) {
+                                                      const std::string& component,
+                                                      const offered_keys& offered, key_changes& changes) {
   CPNS_TRY(auto made, purposes::make(c));
   const auto known = std::make_shared<const purposes>(std::move(made));
   config::api_config socket_alone;

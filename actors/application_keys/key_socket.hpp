@@ -21,7 +21,7 @@ class key_socket {
   /// `component`: of its log lines. `offered` and `changes` outlive the object. config_range: a user or group does not exist; other errors
   /// of api::http_server::start.
   static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
-                                                   std::string component, const offered_keys& offered,
+                                                   const std::string& component, const offered_keys& offered,
                                                    key_changes& changes);
   /// Waits for requests that run: for a page of the store at most.
   ~key_socket() { *ending_ = true; }
