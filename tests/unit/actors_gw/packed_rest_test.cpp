@@ -12,13 +12,13 @@ namespace {
 
 using protocol::gw_resting;
 
-const time_point now{seconds{1000}};
+const time_point packed_at{seconds{1000}};
 
 gw_resting usual() {
   gw_resting r;
   r.link = protocol::gw_link{1, 77};
-  r.updated_at = now - seconds{10};
-  r.update_due = now + seconds{3600};
+  r.updated_at = packed_at - seconds{10};
+  r.update_due = packed_at + seconds{3600};
   r.resets = 2;
   r.rekey_seconds = 3610;
   return r;
@@ -45,24 +45,24 @@ void expect_same(const gw_resting& a, const gw_resting& b) {
   EXPECT_EQ(a.place, b.place);
 }
 
-void expect_kept(const gw_resting& r) { expect_same(packed_rest(r, "", now).unpacked(), r); }
+void expect_kept(const gw_resting& r) { expect_same(packed_rest(r, "", packed_at).unpacked(), r); }
 
 TEST(packed_rest, keeps_what_is_usual) {
   expect_kept(usual());
   auto away = usual();
   away.link.reset();
   expect_kept(away);
-  EXPECT_FALSE(packed_rest(away, "", now).link());
+  EXPECT_FALSE(packed_rest(away, "", packed_at).link());
 }
 
 TEST(packed_rest, keeps_each_member_that_is_unusual) {
   const auto place = std::make_shared<const protocol::gw_place>(protocol::gw_place{"radio", "there"});
   const std::vector<std::function<void(gw_resting&)>> changes{
-      [](gw_resting& r) { r.claims_not_before = now + seconds{1}; },
-      [](gw_resting& r) { r.claims_not_before = now + seconds{5'000'000}; },
-      [](gw_resting& r) { r.updated_at = now + seconds{6'000'000}; },
-      [](gw_resting& r) { r.notice_not_before = now + seconds{1}; },
-      [](gw_resting& r) { r.same_id_not_before = now + seconds{1}; },
+      [](gw_resting& r) { r.claims_not_before = packed_at + seconds{1}; },
+      [](gw_resting& r) { r.claims_not_before = packed_at + seconds{5'000'000}; },
+      [](gw_resting& r) { r.updated_at = packed_at + seconds{6'000'000}; },
+      [](gw_resting& r) { r.notice_not_before = packed_at + seconds{1}; },
+      [](gw_resting& r) { r.same_id_not_before = packed_at + seconds{1}; },
       [](gw_resting& r) { r.resets = 255; },
       [](gw_resting& r) { r.resets = 256; },
       [](gw_resting& r) { r.attempts = 255; },
@@ -95,7 +95,7 @@ TEST(packed_rest, keeps_any_members_at_random) {
     const auto unusual = [&] { return random() % rarely == 0; };
     const auto flag = [&] { return random() % 2 == 0; };
     const auto later = [&] {
-      return now + milliseconds{1 + random() % (unusual() ? 8'000'000'000 : 600'000)};
+      return packed_at + milliseconds{1 + random() % (unusual() ? 8'000'000'000 : 600'000)};
     };
     auto r = usual();
     if (unusual()) r.link = protocol::gw_link{random() % 4, random()};
@@ -119,28 +119,28 @@ TEST(packed_rest, keeps_any_members_at_random) {
 
 TEST(packed_rest, drops_only_times_that_are_over) {
   auto r = usual();
-  r.claims_not_before = now;
-  r.notice_not_before = now - seconds{1};
-  r.same_id_not_before = now + milliseconds{1};
+  r.claims_not_before = packed_at;
+  r.notice_not_before = packed_at - seconds{1};
+  r.same_id_not_before = packed_at + milliseconds{1};
   auto wanted = r;
   wanted.claims_not_before = wanted.notice_not_before = time_zero;
-  expect_same(packed_rest(r, "", now).unpacked(), wanted);
+  expect_same(packed_rest(r, "", packed_at).unpacked(), wanted);
 }
 
 TEST(packed_rest, keeps_the_places_of_two_with_the_same_id) {
-  EXPECT_EQ(packed_rest(usual(), "here and there", now).same_id(), "here and there");
-  EXPECT_EQ(packed_rest(usual(), "", now).same_id(), "");
+  EXPECT_EQ(packed_rest(usual(), "here and there", packed_at).same_id(), "here and there");
+  EXPECT_EQ(packed_rest(usual(), "", packed_at).same_id(), "");
 }
 
 TEST(packed_rest, forgets_the_place_and_has_other_updates) {
   auto r = usual();
   r.place = std::make_shared<const protocol::gw_place>();
   r.attempts = 3;
-  packed_rest p(r, "here and there", now);
+  packed_rest p(r, "here and there", packed_at);
   p.forget_place();
-  p.set_update_due(now + seconds{5});
+  p.set_update_due(packed_at + seconds{5});
   r.place.reset();
-  r.update_due = now + seconds{5};
+  r.update_due = packed_at + seconds{5};
   expect_same(p.unpacked(), r);
   EXPECT_EQ(p.same_id(), "here and there");
 }
