@@ -93,15 +93,7 @@ TEST_F(application_keys, are_not_sent_again_to_a_slow_watcher_of_few_devices) {
 }
 
 TEST_F(application_keys, of_a_watch_count_the_rows_that_cannot_be_read) {
-  save(keyed(1));
-  std::optional<storage::stored_row> first;
-  ASSERT_TRUE(memory.scan(storage::table::peers, {}, [&first](const storage::stored_row& r) {
-    first = r;
-    return false;
-  }));
-  save(keyed(2));
-  first->value.back() ^= 1;
-  ASSERT_TRUE(memory.write_one({{storage::table::peers, first->row, first->version, first->value}}));
+  save_two_of_which_the_first_is_damaged();
   const auto got = ask("/v1/keys/mqtt", {.uid = 0}, {{"watch", "true"}});
   ASSERT_TRUE(got);
   const auto lines = lines_of(*got->parts);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <optional>
 #include <set>
 
 #include "actors/application_keys/gateway_offer.hpp"
@@ -85,6 +86,17 @@ struct application_keys : testing::Test {
     const auto done = announcing(changes, b, [&outcome](const status& s) { outcome = s; });
     done(rows->write(b));
     ASSERT_TRUE(outcome);
+  }
+  void save_two_of_which_the_first_is_damaged() {
+    save(keyed(1));
+    std::optional<storage::stored_row> first;
+    ASSERT_TRUE(memory.scan(storage::table::peers, {}, [&first](const storage::stored_row& r) {
+      first = r;
+      return false;
+    }));
+    save(keyed(2));
+    first->value.back() ^= 1;
+    ASSERT_TRUE(memory.write_one({{storage::table::peers, first->row, first->version, first->value}}));
   }
   /// The lines of a watch until it has nothing more at present.
   static std::vector<json::value> lines_of(api::part_source& watch) {

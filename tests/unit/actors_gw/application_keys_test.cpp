@@ -217,15 +217,7 @@ TEST_F(application_keys, of_all_devices_may_be_none) {
 }
 
 TEST_F(application_keys, of_all_devices_count_the_rows_that_cannot_be_read) {
-  save(keyed(1));
-  std::optional<storage::stored_row> first;
-  ASSERT_TRUE(memory.scan(storage::table::peers, {}, [&first](const storage::stored_row& r) {
-    first = r;
-    return false;
-  }));
-  save(keyed(2));
-  first->value.back() ^= 1;
-  ASSERT_TRUE(memory.write_one({{storage::table::peers, first->row, first->version, first->value}}));
+  save_two_of_which_the_first_is_damaged();
   EXPECT_EQ(keys("/v1/keys/mqtt", nullptr, 1).size(), 2U);
   const auto damaged = ask("/v1/keys/mqtt/urn:dev:os:32473-1");
   ASSERT_FALSE(damaged);
