@@ -168,6 +168,7 @@ void add_keys(CLI::App& app, int& code) {
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
   add_keys_watch(*keys, code);
+  add_keys_render(*keys, code);
 }
 
 }  // namespace cpns::cli
