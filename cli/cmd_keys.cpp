@@ -145,7 +145,8 @@ void add_keys(CLI::App& app, int& code) {
       "application_keys.purposes.PURPOSE.allow;\n"
       "root, too.\n\nExamples:\n"
       "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
-      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
+      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
+      "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/pne/keys.sock -- ./sensor");
   const auto o = std::make_shared<keys_options>();
   auto* get = add_keys_command(*keys, o, code, "get",
                                "Print the key that this side uses now, after its identity", get_keys);
@@ -165,10 +166,11 @@ void add_keys(CLI::App& app, int& code) {
   fingerprint->add_option("ENTITY", o->entity, "The Entity ID of a device")->required();
   fingerprint->footer(
       "Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
-      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
+      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
   add_keys_watch(*keys, code);
   add_keys_render(*keys, code);
+  add_keys_exec(*keys, code);
 }
 
 }  // namespace cpns::cli
