@@ -216,6 +216,25 @@ class Render(Commands):
         self.until_content()
         self.assertEqual(render.terminate(), 0)
 
+    def test_stops_its_acknowledgements_where_they_are_refused(self):
+        role = self.role()
+        render = self.render("true")
+        link = role.watch()
+        role.final_refusal = 404
+        role.send_to(link, put("3.8", FIRST))
+        role.send_to(link, synced())
+        self.said(render, "the role refuses acknowledgements with status 404")
+        role.final_refusal = 0
+        role.send_to(link, put("3.9", SECOND, 2))
+        self.until_content(self.line("3.9", SECOND))
+        role.close()
+        role.open()
+        number = len(role.requests)
+        role.send_to(role.watch(), put("3.9", SECOND, 1))
+        role.send_to(role.watch(), synced())
+        role.until_acked(f"w{number}", 1)
+        self.assertEqual(role.acked, [(f"w{number}", 1)])
+
     def test_runs_one_command_at_a_time_and_then_for_the_newest_keys(self):
         role = self.role()
         script = 'mkdir busy || exit 9; echo "ran $1"; until [ -e go ]; do sleep 0.02; done; rmdir busy'
