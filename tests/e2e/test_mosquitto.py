@@ -110,8 +110,8 @@ class AForgottenDevice(Hub):
         ticket = TlsClient(self.broker, self.place.folder / "ticket")
         key = self.key(gone)
         self.assertIn(b"Extended master secret", ticket.take_ticket(key["identity"], key["key"]))
-        self.broker.says(f"u'{gone}'")
-        self.broker.says(f"u'{stays}'")
+        for entity in self.entities:
+            self.broker.says(f"'pn/{entity}/reading'")
         self.place.role("pne").terminate()
         self.place.cli("pnes", "forget", gone, "--config", "gateway.yaml")
         begin = time.monotonic()
