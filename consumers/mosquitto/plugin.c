@@ -18,6 +18,7 @@
 #include "consumers/mosquitto/sessions.h"
 #include "consumers/mosquitto/settings.h"
 #include "consumers/mosquitto/tick_watch.h"
+#include "consumers/mosquitto/tls_hook.h"
 
 struct plugin {
   mosquitto_plugin_id_t* id;
@@ -219,6 +220,11 @@ static int on_disconnect(int event, void* data, void* user) {
   return MOSQ_ERR_SUCCESS;
 }
 
+static void on_tls_freed(void* user, const void* value) {
+  struct plugin* p = user;
+  sessions_remove(&p->book, value);
+}
+
 /* Another result than DEFER would keep the broker from reading its own lists of users and rights again. */
 static int on_reload(int event, void* data, void* user) {
   (void)event, (void)data;
@@ -247,6 +253,7 @@ static const struct {
                  {MOSQ_EVT_PSK_KEY, on_psk_key},       {MOSQ_EVT_TICK, on_tick}};
 
 static void free_plugin(struct plugin* p) {
+  tls_hook_remove();
   feed_stop(p->feed);
   key_table_free(p->table);
   sessions_clear(&p->book);
@@ -255,7 +262,7 @@ static void free_plugin(struct plugin* p) {
 
 static bool start(struct plugin* p, const struct settings* set) {
   p->table = key_table_new();
-  if (p->table == NULL || !sessions_init(&p->book)) {
+  if (p->table == NULL || !sessions_init(&p->book) || !tls_hook_install(on_tls_freed, p)) {
     say(MOSQ_LOG_ERR, "not enough memory");
     return false;
   }

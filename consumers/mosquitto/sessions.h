@@ -2,7 +2,7 @@
 #define CPNS_SESSIONS_H
 /* The broker knows a client by the identity of its key, which has the epoch: rights and kicks by that name would miss each
  * client at its next key. This book has, for each client for which a key was answered, the identity, the Entity ID and the
- * epoch, from the look-up to the disconnect. For the broker's thread alone. */
+ * epoch, from the look-up until the client has gone. For the broker's thread alone. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 struct session {
-  void* client; /* the broker's; it lives until the broker reports its disconnect */
+  void* client; /* the broker's; it lives until its disconnect, or until its TLS connection is freed */
   char* identity;
   char* entity;
   char* epoch;

@@ -76,8 +76,8 @@ struct cpns_keys_events {
 };
 
 enum cpns_keys_acks {
-  CPNS_KEYS_ACKS_NONE,     /* the gateway does not wait for this program */
-  CPNS_KEYS_ACKS_MANUAL,   /* the gateway waits a while until cpns_keys_ack() said that a new key is in force here */
+  CPNS_KEYS_ACKS_NONE, /* the gateway does not wait for this program */
+  CPNS_KEYS_ACKS_MANUAL, /* the gateway waits a while until cpns_keys_ack() said that a new key is in force here */
   CPNS_KEYS_ACKS_AUTOMATIC /* the same, and dispatch acks when its callbacks have returned */
 };
 

@@ -184,9 +184,11 @@ static void read_once(struct sensor* s) {
     ++s->published;
   } else if (stopped == 0) {
     /* A broker that is not there, or is too slow, has refused nothing. */
-    const bool unreachable = failed == MOSQ_ERR_ERRNO || failed == MOSQ_ERR_EAI || failed == MOSQ_ERR_NOT_FOUND || failed == MOSQ_ERR_TIMEOUT;
+    const bool unreachable = failed == MOSQ_ERR_ERRNO || failed == MOSQ_ERR_EAI ||
+                             failed == MOSQ_ERR_NOT_FOUND || failed == MOSQ_ERR_TIMEOUT;
     ++*(entered || unreachable ? &s->failed : &s->refused);
-    fprintf(stderr, "%s: %s\n", entered ? "the connection ended" : "no connection", mosquitto_strerror(failed));
+    fprintf(stderr, "%s: %s\n", entered ? "the connection ended" : "no connection",
+            mosquitto_strerror(failed));
   }
   if (failed != MOSQ_ERR_SUCCESS || !s->stay) {
     leave(s);
@@ -194,29 +196,30 @@ static void read_once(struct sensor* s) {
 }
 
 static bool read_options(struct sensor* s, int argc, char** argv) {
-  static const struct option known[] = {{"socket", 1, NULL, 's'},    {"entity", 1, NULL, 'e'},    {"broker", 1, NULL, 'b'},
-                                        {"purpose", 1, NULL, 'p'},   {"every", 1, NULL, 'm'},     {"count", 1, NULL, 'n'},
-                                        {"client-id", 1, NULL, 'i'}, {"stay", 0, NULL, 'k'},      {NULL, 0, NULL, 0}};
+  static const struct option known[] = {
+      {"socket", 1, NULL, 's'},    {"entity", 1, NULL, 'e'}, {"broker", 1, NULL, 'b'},
+      {"purpose", 1, NULL, 'p'},   {"every", 1, NULL, 'm'},  {"count", 1, NULL, 'n'},
+      {"client-id", 1, NULL, 'i'}, {"stay", 0, NULL, 'k'},   {NULL, 0, NULL, 0}};
   *s = (struct sensor){.purpose = "mqtt", .every_ms = 1000};
   for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     switch (option) {
-      case 's': s->socket = optarg; break;
-      case 'e': s->entity = optarg; break;
-      case 'b': {
-        const char* colon = strrchr(optarg, ':');
-        if (colon == NULL || (size_t)(colon - optarg) >= sizeof s->host) {
-          return false;
-        }
-        memcpy(s->host, optarg, (size_t)(colon - optarg));
-        s->port = atoi(colon + 1);
-        break;
+    case 's': s->socket = optarg; break;
+    case 'e': s->entity = optarg; break;
+    case 'b': {
+      const char* colon = strrchr(optarg, ':');
+      if (colon == NULL || (size_t)(colon - optarg) >= sizeof s->host) {
+        return false;
       }
-      case 'p': s->purpose = optarg; break;
-      case 'm': s->every_ms = atoi(optarg); break;
-      case 'n': s->count = atol(optarg); break;
-      case 'i': s->client_id = optarg; break;
-      case 'k': s->stay = true; break;
-      default: return false;
+      memcpy(s->host, optarg, (size_t)(colon - optarg));
+      s->port = atoi(colon + 1);
+      break;
+    }
+    case 'p': s->purpose = optarg; break;
+    case 'm': s->every_ms = atoi(optarg); break;
+    case 'n': s->count = atol(optarg); break;
+    case 'i': s->client_id = optarg; break;
+    case 'k': s->stay = true; break;
+    default: return false;
     }
   }
   return s->socket != NULL && s->entity != NULL && s->port > 0 && s->every_ms > 0 && optind == argc;
@@ -225,7 +228,8 @@ static bool read_options(struct sensor* s, int argc, char** argv) {
 int main(int argc, char** argv) {
   struct sensor s;
   if (!read_options(&s, argc, argv)) {
-    fprintf(stderr, "usage: mqtt_sensor --socket PATH --entity ID --broker HOST:PORT [--purpose mqtt] [--every MS] [--count N] "
+    fprintf(stderr, "usage: mqtt_sensor --socket PATH --entity ID --broker HOST:PORT [--purpose mqtt] "
+                    "[--every MS] [--count N] "
                     "[--client-id ID] [--stay]\n");
     return 2;
   }
@@ -242,7 +246,8 @@ int main(int argc, char** argv) {
     cpns_keys_close(s.keys);
     return 1;
   }
-  for (long long next = now_ms(); stopped == 0 && (s.count == 0 || s.published < s.count); next += s.every_ms) {
+  for (long long next = now_ms(); stopped == 0 && (s.count == 0 || s.published < s.count);
+       next += s.every_ms) {
     (void)work(&s, NULL, next);
     if (stopped == 0) {
       read_once(&s);
@@ -251,6 +256,7 @@ int main(int argc, char** argv) {
   leave(&s);
   cpns_keys_close(s.keys);
   mosquitto_lib_cleanup();
-  printf("published %ld, connections %ld, refused %ld, failed %ld\n", s.published, s.connections, s.refused, s.failed);
+  printf("published %ld, connections %ld, refused %ld, failed %ld\n", s.published, s.connections, s.refused,
+         s.failed);
   return 0;
 }

@@ -41,7 +41,8 @@ TEST_F(Bounds, ALineWithoutEndEndsTheConnection) {
 TEST_F(Bounds, ALongLineIsReadInWhole) {
   auto link = begin();
   std::string keys;
-  for (int i = 0; i < 1024; ++i) keys += (i == 0 ? "" : ",") + key_text("1." + std::to_string(i), "next", i == 5);
+  for (int i = 0; i < 1024; ++i)
+    keys += (i == 0 ? "" : ",") + key_text("1." + std::to_string(i), "next", i == 5);
   const auto line = put_text(1, keys);
   ASSERT_GT(line.size(), 200'000U);
   for (std::size_t at = 0; at < line.size(); at += 50'000) {
@@ -151,7 +152,9 @@ TEST_F(Bounds, NoKeyIsLeftInMemoryThatWasFreed) {
     while (std::fgets(line, sizeof line, maps) != nullptr) {
       unsigned long from = 0;
       unsigned long to = 0;
-      if (std::sscanf(line, "%lx-%lx rw", &from, &to) != 2 || std::string_view{line}.find("[heap]") == std::string_view::npos) continue;
+      if (std::sscanf(line, "%lx-%lx rw", &from, &to) != 2 ||
+          std::string_view{line}.find("[heap]") == std::string_view::npos)
+        continue;
       const std::string_view memory{reinterpret_cast<const char*>(from), to - from};
       for (auto at = memory.find(needle); at != std::string_view::npos; at = memory.find(needle, at + 1))
         if (memory.data() + at != needle.data()) ++found;
