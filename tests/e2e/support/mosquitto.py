@@ -86,8 +86,8 @@ class Subscriber(Process):
     """All messages, at the listener without TLS, one line each: topic and payload."""
 
     def __init__(self, home, broker):
-        super().__init__("subscriber", ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", broker.plain_port, "-q", "1", "-t", "#", "-v",
-                                        "-d", "-i", "watcher", "-c"], home.events, home.folder)
+        super().__init__("subscriber", ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", broker.plain_port, "-q", "1",
+                                        "-t", "#", "-v", "-d", "-i", "watcher", "-c"], home.events, home.folder)
         home.processes.append(self)
 
     def start(self):
