@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "consumers/mosquitto/sample"
 BUILD = pathlib.Path(cpns_binary()).parents[1]
 PLUGIN = BUILD / "lib/cpns/cpns_mosquitto.so"
-SENSOR = BUILD / "tests/mqtt_sensor"
+SENSOR = BUILD / "examples/mqtt_sensor"
 PROGRAM = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
 CIPHER = "ECDHE-PSK-CHACHA20-POLY1305"
 
