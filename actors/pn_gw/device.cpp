@@ -1,6 +1,7 @@
 #include "actors/pn_gw/device.hpp"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -132,6 +133,10 @@ class pn_gw_device {
     erase_record();
     apply();
     return promise;
+  }
+  void consumers_ready(const gw_consumers_ready& m) {
+    if (is_certain()) machine_.handle_consumers_ready(now(), m.published);
+    apply();
   }
   void tick() {
     deadline_ = time_never;
@@ -328,6 +333,7 @@ class pn_gw_device {
       if (!output) break;
       std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
+    if (!saving_ && machine_.state() != pn_gw_state::publishing) published_.reset();
     tell_history();
     if (!saving_) answer_decisions();
     if (!supervisor_) return;
@@ -395,6 +401,13 @@ class pn_gw_device {
     saving_ = true;
     store().save(*o.record, when_written(), row_);
   }
+  void act(gw_publish&& o) {
+    if (shared_->programs != nullptr)
+      published_ = shared_->programs->wait_for(entity_, [me = device_actor{self_}, which = o.which] {
+        caf::anon_send(me, gw_consumers_ready{which});
+      });
+    if (!published_) machine_.handle_consumers_ready(now(), o.which);
+  }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
   void act(gw_request&& o) {
@@ -413,6 +426,9 @@ class pn_gw_device {
     const auto at = clock();
     shared_->counted->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
+    if (o.kind == gw_event::kind_t::consumer_late && published_)
+      if (const auto late = published_->give_up(); !late.empty())
+        o.why = late + " did not acknowledge the next key in time; the PNE gets it now";
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
@@ -437,14 +453,15 @@ class pn_gw_device {
   bool stored_;        ///< the store has the record
   row_mark row_;       ///< of the stored record; not while uncertain_
   pn_gw_machine machine_;
-  std::map<gw_link, std::string> addresses_;  ///< of its links
-  std::string same_id_;                       ///< the two addresses seen last
-  std::vector<gw_link> links_;                ///< its open links
-  std::vector<gw_link> unjudged_;             ///< unproven ones whose exchange is not over
-  std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
-  std::optional<gw_link> proven_;             ///< the link on which a tag verified last
-  std::vector<pne_history::event> news_;      ///< not in the history yet
-  time_point heard_ = time_zero;              ///< the last contact that is not there yet
+  std::unique_ptr<consumers::wait> published_;  ///< while programs are waited for
+  std::map<gw_link, std::string> addresses_;    ///< of its links
+  std::string same_id_;                         ///< the two addresses seen last
+  std::vector<gw_link> links_;                  ///< its open links
+  std::vector<gw_link> unjudged_;               ///< unproven ones whose exchange is not over
+  std::vector<gw_detected> waiting_;            ///< detections deferred while uncertain_
+  std::optional<gw_link> proven_;               ///< the link on which a tag verified last
+  std::vector<pne_history::event> news_;        ///< not in the history yet
+  time_point heard_ = time_zero;                ///< the last contact that is not there yet
   promises undecided_, forgetting_;
   promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
   time_point looks_again_ = time_never;  ///< while uncertain_
@@ -485,6 +502,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_update&) { return d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
+        [d](const gw_consumers_ready& m) { d->consumers_ready(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe& m) { return d->describe(m.in_full); },
         [d](const gw_decision& m) { return d->decision(m.approved); },

@@ -145,7 +145,8 @@ void pn_gw_machine::impl::consumers_are_late(time_point now) {
 void pn_gw_machine::impl::send_kdel(time_point now) {
   const auto& d = std::get<gw_delivering>(activity);
   if (now >= d.expires)
-    return fail_with(now, "the PNE has forgotten its answer while programs were waited for", seconds{0}, d.healing);
+    return fail_with(now, "the PNE has forgotten its answer while programs were waited for", seconds{0},
+                     d.healing);
   emit(kind_t::delivering, d.which);
   timers.set(gw_timer::answer, now + settings.answer_timeout);
   outputs.emplace_back(gw_send{d.link, d.kdel});

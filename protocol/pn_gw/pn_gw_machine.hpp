@@ -84,8 +84,8 @@ struct gw_close_link {
 struct gw_link_proven {
   gw_link link;
 };
-using gw_output = std::variant<gw_persist, gw_publish, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
-                               gw_close_link, gw_link_proven, gw_event>;
+using gw_output = std::variant<gw_persist, gw_publish, gw_send, gw_want_nonce, gw_request, gw_report,
+                               gw_ask_approval, gw_close_link, gw_link_proven, gw_event>;
 
 class pn_gw_machine {
  public:

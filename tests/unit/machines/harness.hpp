@@ -100,7 +100,7 @@ class harness {
   std::vector<std::string> faults;  ///< broken invariants
   std::vector<protocol::gw_event> gw_events;
   std::vector<protocol::pne_event> pne_events;
-  std::map<epoch, bytes> deliveries;  ///< all KDELs sent
+  std::map<epoch, bytes> deliveries;             ///< all KDELs sent
   std::set<std::pair<set_id, epoch>> published;  ///< the keys that programs were told of
   int outputs[2] = {0, 0};
   int rests = 0;  ///< how often the gateway's machine was put away
