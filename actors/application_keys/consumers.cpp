@@ -53,7 +53,8 @@ consumers::answer consumers::acknowledge(const std::string& watch, const std::st
     m.missed = 0;
     if (m.behind != 0 && m.acknowledged >= m.behind) {
       m.behind = 0;
-      log::info(component_, "consumer-caught-up", "a program has acknowledged its keys and is waited for again",
+      log::info(component_, "consumer-caught-up",
+                "a program has acknowledged its keys and is waited for again",
                 {{"consumer", m.text}, {"purpose", m.of->name}});
     }
     while (!m.waits.empty() && m.waits.begin()->first <= m.acknowledged) {
@@ -129,9 +130,10 @@ std::string consumers::give_up(std::uint64_t number) {
       if (++m.missed < missed_max || m.behind != 0) continue;
       m.behind = std::max<std::uint64_t>(changes_.newest_of(over.device), 1);
       release(id, m, ready);
-      log::warn(component_, "consumer-slow",
-                "a program did not acknowledge its keys in time, again and again: no PNE waits for it until it has",
-                {{"consumer", m.text}, {"purpose", m.of->name}});
+      log::warn(
+          component_, "consumer-slow",
+          "a program did not acknowledge its keys in time, again and again: no PNE waits for it until it has",
+          {{"consumer", m.text}, {"purpose", m.of->name}});
     }
   }
   for (const auto& call : ready) call();

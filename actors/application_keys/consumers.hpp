@@ -86,7 +86,8 @@ class consumers {
     std::uint64_t sent = 0, acknowledged = 0;
     unsigned missed = 0;       ///< waits in a row
     std::uint64_t behind = 0;  ///< slow, until this change is acknowledged; 0: not slow
-    std::multimap<std::uint64_t, std::uint64_t> waits;  ///< the change that is to be acknowledged, and the number of the wait
+    std::multimap<std::uint64_t, std::uint64_t>
+        waits;  ///< the change that is to be acknowledged, and the number of the wait
   };
   struct waiting {
     entity_id device;

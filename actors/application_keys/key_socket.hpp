@@ -19,8 +19,8 @@ namespace cpns::actors {
 /// listener, and this one has no other routes. Has its own threads.
 class key_socket {
  public:
-  /// `component`: of its log lines. `offered`, `changes` and `programs` outlive the object. config_range: a user or group does not exist; other errors
-  /// of api::http_server::start.
+  /// `component`: of its log lines. `offered`, `changes` and `programs` outlive the object. config_range: a user or group does not
+  /// exist; other errors of api::http_server::start.
   static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
                                                    const std::string& component, const offered_keys& offered,
                                                    key_changes& changes, consumers& programs);

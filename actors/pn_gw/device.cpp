@@ -7,6 +7,7 @@
 
 #include "actors/pn_gw/device_records.hpp"
 #include "actors/pn_gw/event_line.hpp"
+#include "actors/pn_gw/open_answers.hpp"
 #include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/unproven_links.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -106,7 +107,7 @@ class pn_gw_device {
       promise.deliver(std::move(why));
     } else {
       const bool released = approved && machine_.state() == pn_gw_state::quarantined;
-      (released ? releasing_ : undecided_).push_back(promise);
+      answers_.decision(promise, released);
       machine_.handle_approval(now(), approved);
     }
     apply();
@@ -127,7 +128,7 @@ class pn_gw_device {
   caf::result<std::string> forget() {
     auto promise = self_->make_response_promise<std::string>();
     if (is_certain())
-      forgetting_.push_back(promise);
+      answers_.forgetting(promise);
     else
       promise.deliver(no_writes());
     erase_record();
@@ -190,7 +191,7 @@ class pn_gw_device {
   }
   /// Ends when the pending write has completed.
   void shut_down() {
-    deliver(releasing_, "not known to be done: the gateway is stopping");
+    answers_.released("not known to be done: the gateway is stopping");
     stop_working();
     if (!saving_) self_->quit();
   }
@@ -222,8 +223,8 @@ class pn_gw_device {
   }
   /// What it needs to go on later, if it waits for nothing but its deadline.
   [[nodiscard]] std::optional<gw_resting> may_rest() const {
-    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !undecided_.empty() ||
-        !releasing_.empty() || !forgetting_.empty() || links_.size() > 1)
+    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !answers_.none() ||
+        links_.size() > 1)
       return std::nullopt;
     auto rested = machine_.rest(clock());
     // The machine forgets a link that it closes; the radio reports its end a moment later.
@@ -248,7 +249,7 @@ class pn_gw_device {
     uncertain_ = true;
     looks_again_ = clock() + store_glance;
     answer("not known to be done: " + why);
-    deliver(forgetting_, "not known to be done: " + why);
+    answers_.forgotten("not known to be done: " + why);
   }
 
   [[nodiscard]] storage::commit_done when_written() {
@@ -258,7 +259,7 @@ class pn_gw_device {
   }
   /// After the pending write, if there is one.
   void erase_record() {
-    if (saving_ || ending_ || forgetting_.empty()) return;
+    if (saving_ || ending_ || !answers_.forgets()) return;
     saving_ = erasing_ = true;
     store().erase(entity_, when_written());
   }
@@ -270,7 +271,7 @@ class pn_gw_device {
     stored_ = false;
     leave_tally();
     answer("not done: the PNE was forgotten");
-    deliver(forgetting_, "");
+    answers_.forgotten("");
     end();
   }
 
@@ -310,20 +311,16 @@ class pn_gw_device {
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
-  using promises = std::vector<caf::typed_response_promise<std::string>>;
-  static void deliver(promises& to, const std::string& text) {
-    for (auto& promise : std::exchange(to, {})) promise.deliver(text);
-  }
   void answer(const std::string& text) {
-    deliver(undecided_, text);
-    deliver(releasing_, text);
+    answers_.decided(text);
+    answers_.released(text);
   }
   /// No write is pending.
   void answer_decisions() {
-    deliver(undecided_, "");
+    answers_.decided("");
     const auto state = machine_.state();
     if (state == pn_gw_state::requesting || state == pn_gw_state::recovering) return;  // the server decides
-    deliver(releasing_, state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
+    answers_.released(state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
   }
 
   /// Applies outputs in order; outputs after a write wait until it is durable.
@@ -462,8 +459,7 @@ class pn_gw_device {
   std::optional<gw_link> proven_;               ///< the link on which a tag verified last
   std::vector<pne_history::event> news_;        ///< not in the history yet
   time_point heard_ = time_zero;                ///< the last contact that is not there yet
-  promises undecided_, forgetting_;
-  promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
+  open_answers answers_;
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock();

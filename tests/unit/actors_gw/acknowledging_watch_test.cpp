@@ -63,7 +63,8 @@ TEST_F(acknowledging_watch, takes_nothing_before_all_devices_were_sent) {
   ASSERT_TRUE(first);
   ASSERT_THAT(*first, testing::Not(HasSubstr("synced")));
   const auto begun = json::parse(first->substr(0, first->find('\n')));
-  const auto body = R"({"watch":")" + text_of(begun, "watch") + R"(","revision":)" + std::to_string(changes.newest()) + "}";
+  const auto body =
+      R"({"watch":")" + text_of(begun, "watch") + R"(","revision":)" + std::to_string(changes.newest()) + "}";
   EXPECT_FALSE(post(body));
   lines_of(*got->parts);
   EXPECT_TRUE(post(body));

@@ -57,7 +57,7 @@ struct acknowledged_keys : testing::Test {
 };
 
 TEST_F(acknowledged_keys, are_waited_for_by_their_device_alone) {
-  EXPECT_EQ(change_and_wait(1), nullptr) << "there is no program";
+  EXPECT_EQ(change_and_wait(1), nullptr) << "nobody acknowledges";
   const auto one = all.join(mqtt, from);
   const auto first = change_and_wait(1), second = change_and_wait(2);
   ASSERT_TRUE(first && second);

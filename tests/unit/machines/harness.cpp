@@ -333,7 +333,7 @@ void harness::check_kdel(const bytes& message) {
   if (held == nullptr || held->use == key_use::unused)
     faults.push_back("KDEL before its index was recorded as handed out");
   else if (o.consumer_wait > milliseconds{0} && !published.contains({held->set, held->which}))
-    faults.push_back("KDEL before the programs were told of its key");
+    faults.push_back("KDEL before its key was published");
   deliveries.emplace(kdel->which, message);
   if (held == nullptr) return;
   const auto [it, is_new] = delivered_.emplace(std::pair{held->set, kdel->which}, message);
@@ -343,7 +343,7 @@ void harness::check_kdel(const bytes& message) {
 void harness::publish(epoch which) {
   const auto* held = gw_disk.find(which);
   if (held == nullptr || held->use != key_use::handed_out)
-    return faults.push_back("programs were told of a key before it was recorded as handed out");
+    return faults.push_back("a key was published before it was recorded as handed out");
   published.emplace(held->set, which);
   if (random.chance(o.late_consumers)) return;
   const auto longest = static_cast<std::uint64_t>(o.consumer_wait.count());

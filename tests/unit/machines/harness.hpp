@@ -101,7 +101,7 @@ class harness {
   std::vector<protocol::gw_event> gw_events;
   std::vector<protocol::pne_event> pne_events;
   std::map<epoch, bytes> deliveries;             ///< all KDELs sent
-  std::set<std::pair<set_id, epoch>> published;  ///< the keys that programs were told of
+  std::set<std::pair<set_id, epoch>> published;  ///< the keys that programs know
   int outputs[2] = {0, 0};
   int rests = 0;  ///< how often the gateway's machine was put away
 
