@@ -263,6 +263,7 @@ class pn_gw_device {
       return ending_ ? self_->quit() : apply();
     }
     stored_ = false;
+    if (shared_->previous != nullptr) shared_->previous->forget(entity_);
     leave_tally();
     answer("not done: the PNE was forgotten");
     deliver(forgetting_, "");
@@ -393,6 +394,7 @@ class pn_gw_device {
 
   void act(gw_persist&& o) {
     saving_ = true;
+    keep_retired(*shared_, o);
     store().save(*o.record, when_written(), row_);
   }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
@@ -456,8 +458,7 @@ class pn_gw_device {
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
   bool logged_unreadable_ = false;
   bool ending_ = false;
-  bool reported_unneeded_ = false;
-  bool reported_rest_ = false;
+  bool reported_unneeded_ = false, reported_rest_ = false;
 };
 
 }  // namespace

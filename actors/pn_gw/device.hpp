@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -27,6 +28,7 @@ struct shared_parts {
   std::shared_ptr<pne_history> history;
   std::shared_ptr<const supervisor_metrics> counted;
   std::shared_ptr<pne_tally> tally;
+  previous_keys* previous = nullptr;  ///< outlives the actors; nullptr: no program gets keys
 };
 
 struct device_parts {
