@@ -102,8 +102,11 @@ void previous_keys::work() {
     {
       std::unique_lock lock{guard_};
       wake_.wait(lock, [this] { return ending_ || !by_end_.empty(); });
-      const auto first = [this] { return by_end_.empty() ? milliseconds{0} : by_end_.front().ends - clock_(); };
-      for (auto wait = first(); !ending_ && wait > milliseconds{0}; wait = first()) wake_.wait_for(lock, wait);
+      const auto first = [this] {
+        return by_end_.empty() ? milliseconds{0} : by_end_.front().ends - clock_();
+      };
+      for (auto wait = first(); !ending_ && wait > milliseconds{0}; wait = first())
+        wake_.wait_for(lock, wait);
       if (ending_) return;
     }
     end_due();
@@ -127,15 +130,16 @@ std::vector<std::shared_ptr<const previous_key>> previous_keys::before(const ent
 
 /// The records are read first: a key is kept before its successor can be read, so between the two it is not missed.
 offered_device offer_with_previous::with_previous(offered_device d) const {
-  const auto current = std::find_if(d.keys.begin(), d.keys.end(),
-                                    [](const offered_key& k) { return k.state == "current"; });
+  const auto current =
+      std::find_if(d.keys.begin(), d.keys.end(), [](const offered_key& k) { return k.state == "current"; });
   if (current == d.keys.end()) return d;
   std::vector<offered_key> before;
   for (auto& key : kept_.before(d.entity, current->which)) {
     const auto which = key->which;
     before.push_back({.which = which, .eukey = {}, .state = "previous", .previous = std::move(key)});
   }
-  d.keys.insert(d.keys.begin(), std::make_move_iterator(before.begin()), std::make_move_iterator(before.end()));
+  d.keys.insert(d.keys.begin(), std::make_move_iterator(before.begin()),
+                std::make_move_iterator(before.end()));
   return d;
 }
 
@@ -145,7 +149,8 @@ result<std::optional<offered_device>> offer_with_previous::find(const entity_id&
   return std::optional{with_previous(std::move(*found))};
 }
 
-result<offered_keys::page> offer_with_previous::read_page(const std::string& after, const visitor& each) const {
+result<offered_keys::page> offer_with_previous::read_page(const std::string& after,
+                                                          const visitor& each) const {
   return of_records_->read_page(after, [&](offered_device d) { each(with_previous(std::move(d))); });
 }
 

@@ -45,8 +45,9 @@ struct previous_key {
 class previous_keys {
  public:
   struct bounds {
-    std::size_t per_device = 4;      ///< EUKeys; the newest ones stay
-    std::size_t derived = 262'144;  ///< of all devices and purposes together, about 400 bytes each; the oldest ones go
+    std::size_t per_device = 4;  ///< EUKeys; the newest ones stay
+    std::size_t derived =
+        262'144;  ///< of all devices and purposes together, about 400 bytes each; the oldest ones go
   };
 
   /// Without an overlap it keeps nothing, and derives nothing. `suite` and `changes` outlive it.
@@ -90,7 +91,7 @@ class previous_keys {
   const bounds most_;
   mutable std::mutex guard_;
   std::condition_variable wake_;
-  order by_end_;  ///< the first one ends first
+  order by_end_;                                ///< the first one ends first
   std::map<entity_id, std::vector<place>> of_;  ///< in the order of by_end_; never empty vectors
   std::size_t derived_ = 0;
   bool ending_ = false;

@@ -38,6 +38,7 @@ TEST(application_keys_settings, have_the_defaults_of_the_page) {
   ASSERT_TRUE(c) << c.error().as_error().detail;
   ASSERT_TRUE(c->application_keys);
   EXPECT_TRUE(c->application_keys->socket.is_absolute());
+  EXPECT_EQ(c->application_keys->overlap, std::chrono::seconds{60});
   const auto& all = c->application_keys->purposes;
   ASSERT_EQ(all.size(), 2U);
   const auto& mqtt = all.at("mqtt");
@@ -97,6 +98,18 @@ TEST(application_keys_settings, are_refused_with_the_place_of_each_mistake) {
       1U);
 }
 
+TEST(application_keys_settings, have_an_overlap_from_none_to_six_hours) {
+  const auto with = [](const std::string& overlap) {
+    return "application_keys: {socket: s, overlap: " + overlap + ", purposes: {mqtt: {allow: {users: [a]}}}}";
+  };
+  EXPECT_EQ(with_keys(with("0s"))->application_keys->overlap, milliseconds{0});
+  EXPECT_EQ(with_keys(with("6h"))->application_keys->overlap, std::chrono::hours{6});
+  using lines = std::vector<std::string>;
+  EXPECT_EQ(faults(with("7h")),
+            lines{"p.yaml:2:41: 'application_keys.overlap' must be from 0s to 6h, not '7h'"});
+  EXPECT_EQ(faults(with("soon")).size(), 1U);
+}
+
 TEST(application_keys_settings, are_shown_and_compared) {
   const auto before = *with_keys(purpose_with("allow: {users: [a]}")), none = *with_keys("");
   const auto shown = effective(before);
@@ -109,7 +122,7 @@ TEST(application_keys_settings, are_shown_and_compared) {
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].key, "application_keys.purposes");
   EXPECT_FALSE(found[0].reloadable);
-  EXPECT_EQ(differences(none, before).size(), 2U);
+  EXPECT_EQ(differences(none, before).size(), 3U);
   const auto page = reference_markdown();
   EXPECT_NE(page.find("`application_keys.purposes.NAME.bytes`"), std::string::npos);
   const auto schema = boost::json::parse(json_schema(role_kind::gateway));
