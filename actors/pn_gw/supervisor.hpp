@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"

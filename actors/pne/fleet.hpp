@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pne/actors.hpp"
 #include "actors/pne/device.hpp"
 #include "actors/radio.hpp"

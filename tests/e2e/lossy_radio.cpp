@@ -28,12 +28,14 @@ namespace {
 using namespace cpns;
 
 constexpr std::array of_lossy{
-    sdk::number("drop_percent", "The probability with which a frame is lost, in each direction.", "10", 0, 100),
+    sdk::number("drop_percent", "The probability with which a frame is lost, in each direction.", "10", 0,
+                100),
     sdk::number("drop_seed", "Draws the frames that are lost; 0: each time others.", "0", 0, UINT32_MAX)};
 
 constexpr auto all_parameters = [] {
   std::array<cpns_parameter_spec, tcp::parameters.size() + of_lossy.size()> out{};
-  std::copy(of_lossy.begin(), of_lossy.end(), std::copy(tcp::parameters.begin(), tcp::parameters.end(), out.begin()));
+  std::copy(of_lossy.begin(), of_lossy.end(),
+            std::copy(tcp::parameters.begin(), tcp::parameters.end(), out.begin()));
   return out;
 }();
 
@@ -59,7 +61,8 @@ class losses {
 class lossy_radio final : public sdk::radio {
  public:
   lossy_radio(sdk::host out, cpns_role as, const sdk::parameters& p, bool probe) : lossy_radio(out, p) {
-    const std::uint32_t mine = as == CPNS_ROLE_CENTRAL ? CPNS_PARAMETER_OF_CENTRAL : CPNS_PARAMETER_OF_PERIPHERAL;
+    const std::uint32_t mine =
+        as == CPNS_ROLE_CENTRAL ? CPNS_PARAMETER_OF_CENTRAL : CPNS_PARAMETER_OF_PERIPHERAL;
     std::vector<std::pair<std::string, std::string>> texts;
     for (const auto& spec : tcp::parameters)
       if ((spec.flags & mine) != 0) texts.emplace_back(spec.name, p.text(spec.name));
@@ -81,7 +84,9 @@ class lossy_radio final : public sdk::radio {
   cpns_status add_endpoint(std::uint64_t endpoint, std::string_view name) override {
     return under_->add_endpoint(under_->context, endpoint, std::string{name}.c_str());
   }
-  void remove_endpoint(std::uint64_t endpoint) override { under_->remove_endpoint(under_->context, endpoint); }
+  void remove_endpoint(std::uint64_t endpoint) override {
+    under_->remove_endpoint(under_->context, endpoint);
+  }
   cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) override {
     if (is_up(link) && out_lost_.takes_next()) return CPNS_OK;
     return under_->send(under_->context, link, frame.data(), frame.size());
@@ -91,19 +96,22 @@ class lossy_radio final : public sdk::radio {
   const void* extension(std::string_view id) override { return sdk::extension_of<lossy_radio>(id); }
 
   void statistics(const sdk::counter_sink& tell) const {
-    const auto* of_tcp = static_cast<const cpns_ext_statistics*>(
-        under_->get_extension(under_->context, CPNS_EXT_STATISTICS));
+    const auto* of_tcp =
+        static_cast<const cpns_ext_statistics*>(under_->get_extension(under_->context, CPNS_EXT_STATISTICS));
     auto sink = tell;
     of_tcp->read(
         under_->context,
-        [](void* to, const char* name, std::uint64_t value) { (*static_cast<sdk::counter_sink*>(to))(name, value); },
+        [](void* to, const char* name, std::uint64_t value) {
+          (*static_cast<sdk::counter_sink*>(to))(name, value);
+        },
         &sink);
     tell("frames_dropped_out", out_lost_.count());
     tell("frames_dropped_in", in_lost_.count());
   }
 
  private:
-  lossy_radio(sdk::host out, const sdk::parameters& p) : lossy_radio(out, p.number("drop_percent"), seed_of(p)) {}
+  lossy_radio(sdk::host out, const sdk::parameters& p)
+      : lossy_radio(out, p.number("drop_percent"), seed_of(p)) {}
   lossy_radio(sdk::host out, std::uint64_t percent, std::uint64_t seed)
       : out_(out), in_lost_(percent, seed), out_lost_(percent, seed + 1) {}
   static std::uint64_t seed_of(const sdk::parameters& p) {
@@ -154,7 +162,9 @@ class lossy_radio final : public sdk::radio {
       [](void* c, const char* address, const char* why) {
         of(c).out_.connect_failed(address, why != nullptr ? why : "");
       },
-      [](void* c, const char* name, const char* why) { of(c).refused_ = {name, why}; }};
+      [](void* c, const char* name, const char* why) {
+        of(c).refused_ = {name, why};
+      }};
   const cpns_transport* under_ = nullptr;
 };
 

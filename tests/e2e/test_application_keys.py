@@ -181,7 +181,8 @@ class Watching(Keys):
             self.assertEqual(w.line()["event"], "synced")
         since = place.events.mark()
         poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
-        confirmed = watches["gateway"].until(lambda x: x["event"] == "put" and x["keys"][-1]["use"] and x["keys"][-1]["key"] != first["key"])
+        confirmed = watches["gateway"].until(
+            lambda x: x["event"] == "put" and x["keys"][-1]["use"] and x["keys"][-1]["key"] != first["key"])
         self.assertEqual((confirmed["entity"], confirmed["keys"][-1]["state"]), (entity, "current"))
         accepted = watches["pne"].until(lambda x: x["event"] == "put" and x["keys"][-1]["key"] == confirmed["keys"][-1]["key"])
         self.assertTrue(accepted["keys"][-1]["use"])
@@ -236,15 +237,20 @@ class Watching(Keys):
         self.assertNotIn(first["key"], [k["key"] for role in ROLES for k in self.keys(role, f"/v1/keys/mqtt/{self.entities[0]}")])
 
     def test_has_the_key_before_no_more_when_the_pne_had_lost_it(self):
-        place = self.start(devices=1)
+        place = self.start(devices=1, overlap="1h")
         entity = self.entities[0]
-        first = self.agree(entity)
-        since = place.events.mark()
-        place.tell_pne("reset", entity)
-        place.wait_for_each(since=since, entities=[entity])
-        self.assertNotEqual(self.agree(entity)["key"], first["key"])
+
+        def states(role):
+            return [k["state"] for k in self.keys(role, f"/v1/keys/mqtt/{entity}")]
+
+        poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
         for role in ROLES:
-            self.assertEqual([k["state"] for k in self.keys(role, f"/v1/keys/mqtt/{entity}") if k["state"] == "previous"], [], role)
+            poll(lambda r=role: states(r) == ["previous", "current"], what=f"the previous key of the {role}")
+        for what in ("reset", "sleep", "wake"):
+            place.tell_pne(what, entity)
+        for role in ROLES:
+            poll(lambda r=role: states(r) == ["current"], what=f"one key of the {role}")
+        self.agree(entity)
 
     def test_costs_a_renewal_nothing_when_its_reader_stands_still(self):
         self.start()

@@ -36,8 +36,8 @@ struct previous_application_keys : application_keys {
     settings.overlap = overlap;
     both.reset();
     kept = std::make_unique<previous_keys>(
-        settings, crypto::openssl_suite(), changes,
-        [this] { return time_point{milliseconds{time.load()}}; }, most);
+        settings, crypto::openssl_suite(), changes, [this] { return time_point{milliseconds{time.load()}}; },
+        most);
     both = std::make_unique<offer_with_previous>(std::make_unique<gateway_offer>(*rows, next_max), *kept);
     open(*both);
   }
@@ -84,7 +84,8 @@ TEST_F(previous_application_keys, are_found_by_their_identity) {
   save(with_own(1, 2));
   const auto opaque = text_of(keys("/v1/keys/coap/urn:dev:os:32473-1")[0], "identity");
   renew(1, 2);
-  for (const auto& path : {std::string{"/v1/identities/mqtt/dev.os.32473-1%2F3.2%2Fmqtt"}, "/v1/identities/coap/" + opaque}) {
+  for (const auto& path :
+       {std::string{"/v1/identities/mqtt/dev.os.32473-1%2F3.2%2Fmqtt"}, "/v1/identities/coap/" + opaque}) {
     const auto found = keys(path);
     ASSERT_EQ(found.size(), 1U) << path;
     EXPECT_EQ(text_of(found[0], "epoch"), "3.2");
@@ -159,7 +160,8 @@ TEST_F(previous_application_keys, are_not_listed_after_a_gap) {
 
 TEST_F(previous_application_keys, are_the_newest_few_of_a_device) {
   for (int own = 1; own <= 20; ++own) renew(1, own);
-  EXPECT_THAT(listed(1), ElementsAre("3.17 previous", "3.18 previous", "3.19 previous", "3.20 previous", "3.21 current"));
+  EXPECT_THAT(listed(1), ElementsAre("3.17 previous", "3.18 previous", "3.19 previous", "3.20 previous",
+                                     "3.21 current"));
 }
 
 TEST_F(previous_application_keys, are_bounded_in_total_and_watchers_learn_of_the_oldest_that_goes) {
@@ -176,7 +178,8 @@ TEST_F(previous_application_keys, are_bounded_in_total_and_watchers_learn_of_the
   EXPECT_THAT(listed(1), ElementsAre("3.2 current"));
   EXPECT_THAT(listed(3), ElementsAre("3.1 previous", "3.2 current"));
   EXPECT_THAT(listed(10, "coap"), ElementsAre("3.1 previous", "3.2 current"));
-  EXPECT_THAT(changes.after(before, 9).devices, testing::UnorderedElementsAre(device(2), device(1), device(10)));
+  EXPECT_THAT(changes.after(before, 9).devices,
+              testing::UnorderedElementsAre(device(2), device(1), device(10)));
 }
 
 TEST_F(previous_application_keys, are_none_without_an_overlap_and_without_a_purpose_for_the_device) {
