@@ -113,10 +113,11 @@ static void send_ack(struct cpns_keys* k, int64_t now) {
   char request[512];
   const int body_length =
       snprintf(body, sizeof body, "{\"watch\":\"%s\",\"revision\":%" PRIu64 "}", a->watch, a->wanted);
-  const int length = snprintf(request, sizeof request,
-                              "POST /v1/keys/%s/acks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                              "Cpns-Request-Id: ack-%" PRIu64 "\r\nContent-Length: %d\r\n\r\n%s",
-                              k->purpose, a->wanted, body_length, body);
+  const int length =
+      snprintf(request, sizeof request,
+               "POST /v1/keys/%s/acks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+               "Cpns-Request-Id: ack-%" PRIu64 "\r\nContent-Length: %d\r\n\r\n%s",
+               k->purpose, a->wanted, body_length, body);
   a->sent = a->wanted;
   a->under_way = true;
   a->answer_by = now + answer_max;

@@ -96,14 +96,14 @@ static bool read_chunk_size(struct http* h) {
 /* `line` is whole. */
 static bool end_line(struct http* h) {
   switch (h->part) {
-    case HTTP_STATUS: h->part = HTTP_HEADER; return read_status(h);
-    case HTTP_HEADER: return h->line[0] == '\0' ? end_header(h) : read_header(h);
-    case HTTP_CHUNK_SIZE: return read_chunk_size(h);
-    case HTTP_CHUNK_END: h->part = HTTP_CHUNK_SIZE; return h->line[0] == '\0';
-    case HTTP_TRAILER:
-      if (h->line[0] == '\0') h->part = HTTP_DONE;
-      return true;
-    default: return false;
+  case HTTP_STATUS: h->part = HTTP_HEADER; return read_status(h);
+  case HTTP_HEADER: return h->line[0] == '\0' ? end_header(h) : read_header(h);
+  case HTTP_CHUNK_SIZE: return read_chunk_size(h);
+  case HTTP_CHUNK_END: h->part = HTTP_CHUNK_SIZE; return h->line[0] == '\0';
+  case HTTP_TRAILER:
+    if (h->line[0] == '\0') h->part = HTTP_DONE;
+    return true;
+  default: return false;
   }
 }
 
@@ -124,7 +124,8 @@ static bool feed_line(struct http* h, const char* data, size_t size, size_t* use
   return true;
 }
 
-bool http_feed(struct http* h, const char* data, size_t size, size_t* used, const char** body, size_t* length) {
+bool http_feed(struct http* h, const char* data, size_t size, size_t* used, const char** body,
+               size_t* length) {
   *used = *length = 0;
   *body = data;
   if (h->part == HTTP_DONE) return size == 0;

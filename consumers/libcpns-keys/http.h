@@ -35,7 +35,8 @@ struct http {
 void http_begin(struct http* h);
 /* Takes a part of `data`, `*used` bytes of it, and points `*body` at the bytes of the body among them, `*length` of them,
  * perhaps none. false: the answer is not HTTP. Call it until all is used or `part` is HTTP_DONE. */
-bool http_feed(struct http* h, const char* data, size_t size, size_t* used, const char** body, size_t* length);
+bool http_feed(struct http* h, const char* data, size_t size, size_t* used, const char** body,
+               size_t* length);
 /* The header is over. */
 bool http_has_status(const struct http* h);
 /* The connection ended: whether the answer is whole. */

@@ -251,13 +251,13 @@ bool json_skip(struct json* j) {
   char* text = NULL;
   size_t length = 0;
   switch (next(j)) {
-    case '{': return skip_object(j);
-    case '[': return skip_array(j);
-    case '"': return json_text(j, &text, &length);
-    case 't': return word(j, "true");
-    case 'f': return word(j, "false");
-    case 'n': return word(j, "null");
-    case '\0': return false;
-    default: return any_number(j);
+  case '{': return skip_object(j);
+  case '[': return skip_array(j);
+  case '"': return json_text(j, &text, &length);
+  case 't': return word(j, "true");
+  case 'f': return word(j, "false");
+  case 'n': return word(j, "null");
+  case '\0': return false;
+  default: return any_number(j);
   }
 }

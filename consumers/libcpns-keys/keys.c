@@ -49,7 +49,8 @@ int cpns_keys_open(cpns_keys** out, const char* socket, const char* purpose,
     memcpy(k->address.sun_path, socket, length + 1);
     memcpy(k->purpose, purpose, strlen(purpose) + 1);
     if (options != NULL) k->acks_mode = options->acks;
-    if (!table_begin(&k->table, options == NULL ? NULL : &options->events, options == NULL ? NULL : options->user))
+    if (!table_begin(&k->table, options == NULL ? NULL : &options->events,
+                     options == NULL ? NULL : options->user))
       error = -EIO;
   }
   if (error == 0) error = open_descriptors(k);

@@ -80,17 +80,17 @@ static const char* read_keys(struct json* j, struct line* l) {
     struct cpns_key* k = &l->keys[l->count];
     if (!read_key(j, k)) return no_key;
     for (size_t i = 0; i < l->count; ++i)
-      if (cpns_keys_compare_epochs(l->keys[i].epoch, k->epoch) == 0) return "the role sent two keys of one epoch";
+      if (cpns_keys_compare_epochs(l->keys[i].epoch, k->epoch) == 0)
+        return "the role sent two keys of one epoch";
     ++l->count;
   }
   return more == 0 ? NULL : no_json;
 }
 
 static enum line_event event_of(const char* name) {
-  static const char* const names[] = {[LINE_OTHER] = "",          [LINE_BEGUN] = "begun",
-                                      [LINE_PUT] = "put",         [LINE_GONE] = "gone",
-                                      [LINE_SYNCED] = "synced",   [LINE_RESYNC] = "resync",
-                                      [LINE_PROGRESS] = "progress"};
+  static const char* const names[] = {
+      [LINE_OTHER] = "",        [LINE_BEGUN] = "begun",   [LINE_PUT] = "put",          [LINE_GONE] = "gone",
+      [LINE_SYNCED] = "synced", [LINE_RESYNC] = "resync", [LINE_PROGRESS] = "progress"};
   for (unsigned i = LINE_BEGUN; i < sizeof names / sizeof names[0]; ++i)
     if (strcmp(name, names[i]) == 0) return (enum line_event)i;
   return LINE_OTHER;

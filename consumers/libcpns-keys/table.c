@@ -15,7 +15,7 @@ struct device {
   struct node by_entity;
   struct key** keys;
   size_t count;
-  uint64_t seen;  /* round */
+  uint64_t seen;       /* round */
   char* sessions_from; /* the highest one that was said; NULL: none */
   char entity[];
 };
@@ -59,7 +59,8 @@ static struct key* new_key(const struct cpns_key* from) {
 }
 
 static bool same_bytes(const struct cpns_key* a, const struct cpns_key* b) {
-  return strcmp(a->identity, b->identity) == 0 && a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+  return strcmp(a->identity, b->identity) == 0 && a->length == b->length &&
+         memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
 static bool same_key(const struct cpns_key* a, const struct cpns_key* b) {
@@ -69,7 +70,8 @@ static bool same_key(const struct cpns_key* a, const struct cpns_key* b) {
 
 static struct device* find_device(const struct table* t, const char* entity) {
   const uint64_t hash = index_hash(&t->devices, entity);
-  for (struct node* n = index_next(&t->devices, hash, NULL); n != NULL; n = index_next(&t->devices, hash, n)) {
+  for (struct node* n = index_next(&t->devices, hash, NULL); n != NULL;
+       n = index_next(&t->devices, hash, n)) {
     struct device* const d = (struct device*)n;
     if (strcmp(d->entity, entity) == 0) return d;
   }
@@ -145,7 +147,8 @@ static void tell_changes(const struct table* t, const struct device* d, struct k
     if (put[i] && t->events.put != NULL) t->events.put(t->user, &d->keys[i]->shown);
   for (size_t i = 0; i < old_count; ++i) {
     if (old[i] == NULL || find_epoch(d->keys, d->count, old[i]->shown.epoch) != NULL) continue;
-    tell_gone(t, &old[i]->shown, is_below(old[i]->shown.epoch, d->sessions_from) ? CPNS_GONE_REPLACED : CPNS_GONE_RETIRED);
+    tell_gone(t, &old[i]->shown,
+              is_below(old[i]->shown.epoch, d->sessions_from) ? CPNS_GONE_REPLACED : CPNS_GONE_RETIRED);
   }
 }
 

@@ -91,7 +91,8 @@ int64_t milliseconds_of(const char* date) {
       parts[3] > 23 || parts[4] > 59 || second > 60)
     return 0;
   const int64_t days = days_to((int64_t)parts[0], (int64_t)parts[1], (int64_t)parts[2]);
-  return ((days * 24 + (int64_t)parts[3]) * 60 + (int64_t)parts[4]) * 60000 + (int64_t)(second * 1000 + fraction);
+  return ((days * 24 + (int64_t)parts[3]) * 60 + (int64_t)parts[4]) * 60000 +
+         (int64_t)(second * 1000 + fraction);
 }
 
 static int digit_of(char c) {

@@ -58,9 +58,10 @@ static void begin(struct cpns_keys* k, int64_t now) {
   http_begin(&w->http);
   table_begin_round(&k->table);
   char request[256];
-  const int length = snprintf(request, sizeof request,
-                              "GET /v1/keys/%s?watch=true%s HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
-                              k->purpose, w->asks_acks ? "&acks=true" : "");
+  const int length = snprintf(
+      request, sizeof request,
+      "GET /v1/keys/%s?watch=true%s HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
+      k->purpose, w->asks_acks ? "&acks=true" : "");
   if (send_whole(fd, request, (size_t)length)) return;
   set_error(k, "the role ended the connection at once");
   fail(k, now);
@@ -76,29 +77,29 @@ static void completed(struct cpns_keys* k) {
   if (k->table.events.synced != NULL) k->table.events.synced(k->table.user, (size_t)k->line.unreadable);
 }
 
-/* NULL, or what is wrong. */
+/* NULL, or a sentence about the fault. */
 static const char* take_line(struct cpns_keys* k, char* text, size_t length, int* result) {
   struct watch* const w = &k->watch;
   const struct line* const l = &k->line;
   const char* const wrong = line_read(&k->line, text, length);
   if (wrong != NULL) return wrong;
   switch (l->event) {
-    case LINE_BEGUN:
-      if (w->asks_acks) acks_follow(k, l->watch);
-      return NULL;
-    case LINE_PUT:
-      *result = table_put(&k->table, l);
-      if (*result == -E2BIG) return "the role sent more keys than this library keeps";
-      if (*result != 0) return "no memory is left for a key";
-      break;
-    case LINE_GONE: table_gone(&k->table, l->entity, l->why); break;
-    case LINE_SYNCED: completed(k); break;
-    case LINE_RESYNC:
-      table_begin_round(&k->table);
-      w->complete = false;
-      break;
-    case LINE_PROGRESS: break;
-    default: return NULL;
+  case LINE_BEGUN:
+    if (w->asks_acks) acks_follow(k, l->watch);
+    return NULL;
+  case LINE_PUT:
+    *result = table_put(&k->table, l);
+    if (*result == -E2BIG) return "the role sent more keys than this library keeps";
+    if (*result != 0) return "no memory is left for a key";
+    break;
+  case LINE_GONE: table_gone(&k->table, l->entity, l->why); break;
+  case LINE_SYNCED: completed(k); break;
+  case LINE_RESYNC:
+    table_begin_round(&k->table);
+    w->complete = false;
+    break;
+  case LINE_PROGRESS: break;
+  default: return NULL;
   }
   if (w->complete) acks_dispatched(k, l->revision, l->event == LINE_PROGRESS);
   return NULL;
@@ -185,7 +186,7 @@ static void ended(struct cpns_keys* k, ssize_t got, int error, int64_t now) {
     refused(k, now);
     return;
   }
-  if (got == 0)
+  if (got == 0 || error == ECONNRESET) /* it was killed, perhaps before it had read the request */
     set_error(k, "the role ended the connection");
   else
     set_system_error(k, "cannot read from", error);

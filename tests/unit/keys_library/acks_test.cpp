@@ -16,7 +16,8 @@ const std::string no_content = "HTTP/1.1 204 No Content\r\n\r\n";
 std::string ack_of(int revision) {
   const auto number = std::to_string(revision);
   const auto body = R"({"watch":"w-7","revision":)" + number + "}";
-  return "POST /v1/keys/mqtt/acks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nCpns-Request-Id: ack-" +
+  return "POST /v1/keys/mqtt/acks HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+         "application/json\r\nCpns-Request-Id: ack-" +
          number + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
@@ -121,7 +122,8 @@ TEST_F(Acks, ARoleThatKnowsNoneIsFollowedWithoutThem) {
   second.close();
   program->events(1);
   link = program->accepted_by(role);
-  EXPECT_TRUE(link.request().starts_with("GET /v1/keys/mqtt?watch=true&acks=true ")) << "the role may be a newer one";
+  EXPECT_TRUE(link.request().starts_with("GET /v1/keys/mqtt?watch=true&acks=true "))
+      << "the role may be a newer one";
 }
 
 TEST_F(Acks, AConnectionThatTheRoleClosedIsMadeAgain) {

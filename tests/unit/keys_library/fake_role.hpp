@@ -147,7 +147,9 @@ class follower {
       of(user).said.push_back(std::string{"end "} + entity + " " + (below == nullptr ? "all" : below) + " " +
                               cpns_keys_gone_name(why));
     };
-    o.events.synced = [](void* user, std::size_t n) { of(user).said.push_back("synced " + std::to_string(n)); };
+    o.events.synced = [](void* user, std::size_t n) {
+      of(user).said.push_back("synced " + std::to_string(n));
+    };
     o.events.lost = [](void* user, const char* why) { of(user).said.push_back(std::string{"lost: "} + why); };
     EXPECT_EQ(cpns_keys_open(&keys, path.c_str(), "mqtt", &o), 0);
   }
@@ -190,25 +192,25 @@ inline const std::string device = "urn:dev:mac:0024befffe804ff1";
 inline const std::string other_device = "urn:dev:mac:0024befffe804ff2";
 
 /// The member of a `put` for one key. Its 16 bytes are all `byte`.
-inline std::string key_text(const std::string& epoch, const std::string& state, bool use, const std::string& byte = "5a",
-                            const std::string& entity = device) {
+inline std::string key_text(const std::string& epoch, const std::string& state, bool use,
+                            const std::string& byte = "5a", const std::string& entity = device) {
   std::string hex;
   for (int i = 0; i < 16; ++i) hex += byte;
   return R"({"entity":")" + entity + R"(","epoch":")" + epoch + R"(","state":")" + state + R"(","use":)" +
-         (use ? "true" : "false") + R"(,"identity":")" + entity.substr(4) + "/" + epoch + R"(","fingerprint":"00","key":")" +
-         hex + "\"}";
+         (use ? "true" : "false") + R"(,"identity":")" + entity.substr(4) + "/" + epoch +
+         R"(","fingerprint":"00","key":")" + hex + "\"}";
 }
 
 /// The members behind `event` and `revision`.
 inline std::string put_text(int revision, const std::string& keys, const std::string& more = "",
                             const std::string& entity = device) {
-  return R"({"event":"put","revision":)" + std::to_string(revision) + R"(,"entity":")" + entity + R"(","keys":[)" + keys +
-         "]" + more + "}\n";
+  return R"({"event":"put","revision":)" + std::to_string(revision) + R"(,"entity":")" + entity +
+         R"(","keys":[)" + keys + "]" + more + "}\n";
 }
 
 inline std::string gone_text(int revision, const std::string& reason, const std::string& entity = device) {
-  return R"({"event":"gone","revision":)" + std::to_string(revision) + R"(,"entity":")" + entity + R"(","reason":")" +
-         reason + "\",\"text\":\"a sentence\"}\n";
+  return R"({"event":"gone","revision":)" + std::to_string(revision) + R"(,"entity":")" + entity +
+         R"(","reason":")" + reason + "\",\"text\":\"a sentence\"}\n";
 }
 
 /// A line with an event and a revision alone.

@@ -32,7 +32,8 @@ std::string read(std::string_view text, std::size_t piece = 1) {
 
 TEST(KeysHttp, ReadsEachFormOfABodyInPiecesOfAnySize) {
   for (const std::size_t piece : {1U, 2U, 7U, 1000U}) {
-    EXPECT_EQ(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
+    EXPECT_EQ(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+                   "chunked\r\n\r\n3\r\nabc\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
                    piece),
               "200 abc0123456789");
     EXPECT_EQ(read("HTTP/1.1 403 No\r\ncontent-length:4\r\n\r\nabcdefg", piece), "403 abcd");
@@ -46,13 +47,27 @@ TEST(KeysHttp, ReadsEachFormOfABodyInPiecesOfAnySize) {
 TEST(KeysHttp, RefusesWhatIsNotHttpOrDoubtful) {
   const std::string ok = "HTTP/1.1 200 OK\r\n";
   const std::string chunked = ok + "Transfer-Encoding: chunked\r\n\r\n";
-  for (const std::string& text :
-       {std::string{"GET / HTTP/1.1\r\n"}, std::string{"HTTP/2 200\r\n"}, std::string{"HTTP/1.1 20\r\n"}, std::string{"HTTP/1.1 2000\r\n"},
-        std::string{"HTTP/1.1 100 Continue\r\n"}, std::string{"HTTP/1.1 200 OK\n"}, ok + "no colon\r\n", ok + std::string(1, '\0'),
-        ok + "Content-Length: 1\r\nContent-Length: 1\r\n", ok + "Content-Length: -1\r\n", ok + "Content-Length: \r\n",
-        ok + "Content-Length: 99999999999999999999\r\n", ok + "Transfer-Encoding: gzip\r\n",
-        ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", ok + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
-        chunked + "\r\n", chunked + "x\r\n", chunked + "-1\r\n", chunked + "100000000\r\n", chunked + "1\r\nab\r\n", chunked + "1 2\r\n"})
+  for (const std::string& text : {std::string{"GET / HTTP/1.1\r\n"},
+                                  std::string{"HTTP/2 200\r\n"},
+                                  std::string{"HTTP/1.1 20\r\n"},
+                                  std::string{"HTTP/1.1 2000\r\n"},
+                                  std::string{"HTTP/1.1 100 Continue\r\n"},
+                                  std::string{"HTTP/1.1 200 OK\n"},
+                                  ok + "no colon\r\n",
+                                  ok + std::string(1, '\0'),
+                                  ok + "Content-Length: 1\r\nContent-Length: 1\r\n",
+                                  ok + "Content-Length: -1\r\n",
+                                  ok + "Content-Length: \r\n",
+                                  ok + "Content-Length: 99999999999999999999\r\n",
+                                  ok + "Transfer-Encoding: gzip\r\n",
+                                  ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                                  ok + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+                                  chunked + "\r\n",
+                                  chunked + "x\r\n",
+                                  chunked + "-1\r\n",
+                                  chunked + "100000000\r\n",
+                                  chunked + "1\r\nab\r\n",
+                                  chunked + "1 2\r\n"})
     EXPECT_EQ(read(text, 1000), "refused") << text;
 }
 

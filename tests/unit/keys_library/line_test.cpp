@@ -39,31 +39,39 @@ TEST(KeysLine, OfAPutNeedsAllOfAKey) {
   const auto good = put_text(1, key_text("1.0", "current", true));
   const std::string no_key = "the role sent a key that is not one";
   for (const char* name : {"epoch", "state", "use", "identity", "key"})
-    EXPECT_EQ(wrong_with(replaced(good, std::string{"\""} + name + "\":", std::string{"\"not-"} + name + "\":")), no_key) << name;
-  for (const auto& [what, by] : {std::pair{"\"1.0\"", "\"1\""}, std::pair{"\"1.0\"", "\"1.0.0\""}, std::pair{"\"1.0\"", "\"-1.0\""},
-                                 std::pair{"\"1.0\"", "\"\""}, std::pair{"\"1.0\"", "\"9999999999999999999.0\""},
-                                 std::pair{"true", "\"true\""}, std::pair{"5a5a5a", "5a5a5"}, std::pair{"5a5a5a", "5a5a"},
-                                 std::pair{"5a5a5a", "5a5g5a"}, std::pair{"\"current\"", "7"}})
+    EXPECT_EQ(
+        wrong_with(replaced(good, std::string{"\""} + name + "\":", std::string{"\"not-"} + name + "\":")),
+        no_key)
+        << name;
+  for (const auto& [what, by] :
+       {std::pair{"\"1.0\"", "\"1\""}, std::pair{"\"1.0\"", "\"1.0.0\""}, std::pair{"\"1.0\"", "\"-1.0\""},
+        std::pair{"\"1.0\"", "\"\""}, std::pair{"\"1.0\"", "\"9999999999999999999.0\""},
+        std::pair{"true", "\"true\""}, std::pair{"5a5a5a", "5a5a5"}, std::pair{"5a5a5a", "5a5a"},
+        std::pair{"5a5a5a", "5a5g5a"}, std::pair{"\"current\"", "7"}})
     EXPECT_EQ(wrong_with(replaced(good, what, by)), no_key) << by;
   std::string hex;
   for (int i = 0; i < 65; ++i) hex += "5a";
-  EXPECT_EQ(wrong_with(replaced(good, std::string(32, '5').replace(0, 32, "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a"), hex)), no_key);
+  EXPECT_EQ(wrong_with(
+                replaced(good, std::string(32, '5').replace(0, 32, "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a"), hex)),
+            no_key);
   EXPECT_EQ(wrong_with(replaced(good, "\"current\"", "\"" + std::string(32, 'a') + "\"")), no_key);
   EXPECT_EQ(wrong_with(put_text(1, "")), "a line of the role has no keys");
   EXPECT_EQ(wrong_with(put_text(1, key_text("1.0", "current", true, "5a", other_device))),
             "a line of the role has a key of another device");
   EXPECT_EQ(wrong_with(put_text(1, key_text("1.0", "current", true) + "," + key_text("1.0", "next", false))),
             "the role sent two keys of one epoch");
-  EXPECT_EQ(wrong_with(replaced(good, "\"entity\"", "\"other\"")), "a line of the role does not name its device");
+  EXPECT_EQ(wrong_with(replaced(good, "\"entity\"", "\"other\"")),
+            "a line of the role does not name its device");
 }
 
 TEST(KeysLine, IsJsonWithFieldsOfTheirTypes) {
   const std::string no_json = "a line of the role is not JSON";
   for (const std::string& text :
        {std::string{"x"}, std::string{"[]"}, std::string{"{\"event\":7}"}, mark_text(1, "synced") + "x",
-        std::string{R"({"event":"synced","revision":-1})"}, std::string{R"({"event":"synced","unreadable":"1"})"},
-        std::string{R"({"event":"put","keys":{}})"}, std::string{R"({"event":"begun","watch":"a\"b"})"},
-        std::string{R"({"event":"put","sessions_from":"x"})"}, std::string{R"({"event":"gone","entity":")"} + std::string(256, 'a') + "\"}"})
+        std::string{R"({"event":"synced","revision":-1})"},
+        std::string{R"({"event":"synced","unreadable":"1"})"}, std::string{R"({"event":"put","keys":{}})"},
+        std::string{R"({"event":"begun","watch":"a\"b"})"},
+        std::string{R"({"event":"put","sessions_from":"x"})"}, gone_text(1, "reset", std::string(256, 'a'))})
     EXPECT_EQ(wrong_with(text), no_json) << text;
   EXPECT_EQ(wrong_with(R"({"event":"begun"})"), "a line of the role does not name its watch");
 }
@@ -81,8 +89,9 @@ TEST(KeysText, ReadsDates) {
   EXPECT_EQ(milliseconds_of("1970-01-01T00:00:01.500Z"), 1500);
   EXPECT_EQ(milliseconds_of("2000-02-29T12:34:56Z"), 951827696000);
   EXPECT_EQ(milliseconds_of("2026-11-30T20:00:00.123Z"), 1796068800123);
-  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-32T00:00:00Z", "2026-01-01T24:00:00Z",
-                           "2026-01-01T00:00:00", "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00Zx", "2026-01-01 00:00:00Z"})
+  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-32T00:00:00Z",
+                           "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.5Z",
+                           "2026-01-01T00:00:00Zx", "2026-01-01 00:00:00Z"})
     EXPECT_EQ(milliseconds_of(text), 0) << text;
 }
 
