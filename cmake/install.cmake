@@ -1,6 +1,7 @@
 # `cmake --install BUILD --prefix DIR`: the program with its plugins, and headers, examples and pages for authors of plugins. Paths are relative
 # to the program, so the folder can be moved. Included when all targets exist. Component `sdk`: all that authors of plugins need and the program
-# does not; `keys` and `keys_dev`: libcpns-keys, for programs that use application keys; the rest is of the component `cpns`.
+# does not; `keys` and `keys_dev`: libcpns-keys, for programs that use application keys; `mosquitto`: the plugin
+# for that broker; the rest is of the component `cpns`.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS cpns RUNTIME DESTINATION bin)
@@ -45,6 +46,14 @@ Cflags: -I\${prefix}/include
 Libs: -L\${prefix}/lib -lcpns-keys
 ")
 install(FILES "${CMAKE_BINARY_DIR}/cpns-keys.pc" DESTINATION lib/pkgconfig COMPONENT keys_dev)
+
+# The plugin for mosquitto, where it is built.
+if(TARGET cpns_mosquitto)
+  install(TARGETS cpns_mosquitto LIBRARY DESTINATION lib/cpns COMPONENT mosquitto)
+  install(FILES consumers/mosquitto/sample/mosquitto.conf consumers/mosquitto/sample/cpns.acl consumers/examples/mqtt_sensor.c
+    DESTINATION share/doc/cpns-mosquitto/examples COMPONENT mosquitto)
+  install(FILES docs/application-keys.md DESTINATION share/doc/cpns-mosquitto COMPONENT mosquitto)
+endif()
 
 # What the commands say of themselves, as pages for man and completion for bash. Sanitizers slow the many calls down.
 if(NOT CPNS_SANITIZE)

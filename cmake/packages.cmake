@@ -40,7 +40,12 @@ set(package_cpns cpns)
 set(package_sdk cpns-transport-sdk)
 set(package_keys libcpns-keys0)
 set(package_keys_dev libcpns-keys-dev)
-foreach(component IN ITEMS cpns sdk keys keys_dev)
+set(package_mosquitto cpns-mosquitto)
+set(components cpns sdk keys keys_dev)
+if(TARGET cpns_mosquitto)
+  list(APPEND components mosquitto)
+endif()
+foreach(component IN LISTS components)
   set(package "${package_${component}}")
   file(WRITE "${made}/${package}/changelog.Debian"
     "${package} (${number}) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- ${CPNS_MAINTAINER}  ${date}\n")
@@ -55,7 +60,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME cpns)
 set(CPACK_PACKAGE_VENDOR cpns)
 set(CPACK_PACKAGE_DIRECTORY "${PROJECT_SOURCE_DIR}/build/packages")
-set(CPACK_COMPONENTS_ALL cpns sdk keys keys_dev)
+set(CPACK_COMPONENTS_ALL ${components})
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
@@ -106,6 +111,14 @@ as examples.")
 set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_NAME libcpns-keys-dev)
 set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_DEPENDS "libcpns-keys0 (>= ${PROJECT_VERSION})")
+
+set(CPACK_COMPONENT_MOSQUITTO_DESCRIPTION "application keys of a CPNS gateway for the mosquitto broker
+A plugin for mosquitto 2.0: MQTT clients on the devices come in with TLS-PSK, by
+keys that gateway and device derive and that change while the broker runs.")
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_NAME cpns-mosquitto)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_RECOMMENDS "mosquitto (>= 2.0)")
 include(CPack)
 
 # No table of functions stays writable for an attacker who can write to memory.
@@ -115,6 +128,6 @@ endforeach()
 
 # The radios and the program, but none of the tests.
 if(TARGET pages)
-  add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages cpns_keys keys_page
+  add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages cpns_keys keys_page $<TARGET_NAME_IF_EXISTS:cpns_mosquitto>
     WORKING_DIRECTORY "${CMAKE_BINARY_DIR}" USES_TERMINAL)
 endif()
