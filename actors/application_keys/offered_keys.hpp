@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,12 +17,17 @@
 
 namespace cpns::actors {
 
+struct previous_key;
+
 struct offered_key {
   epoch which;
   secret32 eukey;
-  std::string_view state;  ///< "current", "next" (gateway: handed out), "pending" (PNE: the newer slot)
+  /// "current", "next" (gateway: handed out), "pending" (PNE: the newer slot), "previous"
+  std::string_view state;
   bool use = false;        ///< this side begins with this one; it accepts the others
   std::int64_t since = 0;  ///< Unix ms of the confirmation; 0: not known
+  /// Of "previous", never nullptr then: what is left of its EUKey, so `eukey` is zero.
+  std::shared_ptr<const previous_key> previous{};
 };
 
 struct offered_device {

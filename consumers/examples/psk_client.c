@@ -21,12 +21,13 @@
 static cpns_keys* keys;
 static const char* entity;
 
-static unsigned key_to_begin(SSL* ssl, const char* hint, char* identity, unsigned max_identity, unsigned char* psk,
-                             unsigned max) {
+static unsigned key_to_begin(SSL* ssl, const char* hint, char* identity, unsigned max_identity,
+                             unsigned char* psk, unsigned max) {
   (void)ssl;
   (void)hint;
   struct cpns_key k;
-  if (cpns_keys_current(keys, entity, &k) != 0 || k.length > max || strlen(k.identity) >= max_identity) return 0;
+  if (cpns_keys_current(keys, entity, &k) != 0 || k.length > max || strlen(k.identity) >= max_identity)
+    return 0;
   memcpy(identity, k.identity, strlen(k.identity) + 1);
   memcpy(psk, k.bytes, k.length);
   return (unsigned)k.length;
@@ -50,8 +51,8 @@ static bool ask(SSL_CTX* context, uint16_t port, const char* line, char* out, in
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   SSL* ssl = SSL_new(context);
   int got = 0;
-  if (fd >= 0 && ssl != NULL && connect(fd, (const struct sockaddr*)&a, sizeof a) == 0 && SSL_set_fd(ssl, fd) == 1 &&
-      SSL_connect(ssl) == 1 && SSL_write(ssl, line, (int)strlen(line)) > 0)
+  if (fd >= 0 && ssl != NULL && connect(fd, (const struct sockaddr*)&a, sizeof a) == 0 &&
+      SSL_set_fd(ssl, fd) == 1 && SSL_connect(ssl) == 1 && SSL_write(ssl, line, (int)strlen(line)) > 0)
     got = SSL_read(ssl, out, size - 1);
   out[got > 0 ? got : 0] = '\0';
   SSL_free(ssl);
@@ -77,7 +78,8 @@ int main(int argc, char** argv) {
   char line[256];
   setvbuf(stdin, NULL, _IONBF, 0); /* poll sees what is left */
   for (;;) {
-    struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cpns_keys_fd(keys), .events = POLLIN}};
+    struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                             {.fd = cpns_keys_fd(keys), .events = POLLIN}};
     poll(ready, 2, -1);
     if (ready[1].revents != 0) cpns_keys_dispatch(keys);
     if (ready[0].revents == 0) continue;

@@ -26,7 +26,7 @@ struct line {
   size_t room;
 };
 
-/* Reads `text`, which it changes. NULL, or a sentence about what is wrong; then the line is of no use. */
+/* Reads `text`, which it changes. NULL, or a sentence about the fault; then the line is of no use. */
 const char* line_read(struct line* l, char* text, size_t length);
 void line_free(struct line* l);
 

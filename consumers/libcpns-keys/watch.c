@@ -77,7 +77,7 @@ static void completed(struct cpns_keys* k) {
   if (k->table.events.synced != NULL) k->table.events.synced(k->table.user, (size_t)k->line.unreadable);
 }
 
-/* NULL, or what is wrong. */
+/* NULL, or a sentence about the fault. */
 static const char* take_line(struct cpns_keys* k, char* text, size_t length, int* result) {
   struct watch* const w = &k->watch;
   const struct line* const l = &k->line;
@@ -186,7 +186,7 @@ static void ended(struct cpns_keys* k, ssize_t got, int error, int64_t now) {
     refused(k, now);
     return;
   }
-  if (got == 0)
+  if (got == 0 || error == ECONNRESET) /* it was killed, perhaps before it had read the request */
     set_error(k, "the role ended the connection");
   else
     set_system_error(k, "cannot read from", error);

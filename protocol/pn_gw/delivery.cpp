@@ -107,6 +107,7 @@ void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) emit(kind_t::answered, m.which);
+  renewed = classified.is_verified() ? std::optional{m.which} : std::nullopt;
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
@@ -189,6 +190,8 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   timers.stop(gw_timer::answer);
   about_to_change();
   approve_if_let_in(now);
+  std::optional<held_key> retired;
+  if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());
@@ -198,7 +201,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   record.keyed_since = unix_milliseconds(date_of(now));
   record.resets = what.resets;
   record.chain.reset();
-  persist_record();
+  persist_record(std::move(retired));
   attempts = 0;
   bad_possessions = 0;
   woke = false;

@@ -13,7 +13,8 @@ static void put(void* user, const struct cpns_key* k) {
   printf("\n");
 }
 
-static void gone(void* user, const char* entity, const char* epoch, const char* identity, enum cpns_gone why) {
+static void gone(void* user, const char* entity, const char* epoch, const char* identity,
+                 enum cpns_gone why) {
   (void)user;
   printf("gone %s %s %s %s\n", entity, epoch, identity, cpns_keys_gone_name(why));
 }
@@ -35,11 +36,13 @@ static void lost(void* user, const char* why) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const struct cpns_keys_options options = {.events = {put, gone, end_sessions, synced, lost}, .acks = CPNS_KEYS_ACKS_AUTOMATIC};
+  const struct cpns_keys_options options = {.events = {put, gone, end_sessions, synced, lost},
+                                            .acks = CPNS_KEYS_ACKS_AUTOMATIC};
   cpns_keys* keys = NULL;
   if (cpns_keys_open(&keys, argv[1], argv[2], &options) != 0) return 2;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cpns_keys_fd(keys), .events = POLLIN}};
+  struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = cpns_keys_fd(keys), .events = POLLIN}};
   while (poll(ready, 2, -1) >= 0 && ready[0].revents == 0)
     if (cpns_keys_dispatch(keys) != 0) return 1;
   cpns_keys_close(keys);

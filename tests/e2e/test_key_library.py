@@ -21,7 +21,8 @@ class Program:
     """A process with lines in and out."""
 
     def __init__(self, *command, **options):
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, **options)
+        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        **options)
         self.lines = []
         self.fresh = queue.Queue()
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -145,7 +146,8 @@ class Examples(Library):
         here = prefix / "share/doc/libcpns-keys-dev/examples"
         server = self.program(here / "psk_server", self.socket("gateway"), "mqtt", 0, env=found)
         port = server.next().removeprefix("port ")
-        clients = {entity: self.program(here / "psk_client", self.socket("pne"), "mqtt", entity, port, env=found) for entity in self.entities}
+        clients = {entity: self.program(here / "psk_client", self.socket("pne"), "mqtt", entity, port, env=found)
+                   for entity in self.entities}
         seen = {entity: set() for entity in self.entities}
         number = 0
 

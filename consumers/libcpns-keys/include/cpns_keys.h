@@ -97,12 +97,12 @@ CPNS_KEYS_API int cpns_keys_open(cpns_keys** out, const char* socket, const char
  * library owns it; do nothing with it but wait. */
 CPNS_KEYS_API int cpns_keys_fd(const cpns_keys* keys);
 
-/* Does what there is to do, and never waits. A dispatch that has read a quarter of a MiB returns, and the descriptor is
- * still readable. 0 also while there is no connection; -EBUSY inside a callback; -ENOMEM: the line that did not fit
+/* Reads, connects and sends what is due, and never waits. A dispatch that has read a quarter of a MiB returns, and the descriptor is
+ * still readable. 0 also without a connection; -EBUSY inside a callback; -ENOMEM: the line that did not fit
  * will be asked for again, over a new connection. */
 CPNS_KEYS_API int cpns_keys_dispatch(cpns_keys* keys);
 
-/* Whether the table was complete at some time. It stays true while there is no connection. */
+/* Whether the table was complete at some time. It stays true when the connection ends. */
 CPNS_KEYS_API bool cpns_keys_is_synced(const cpns_keys* keys);
 
 /* Dispatches until the table is complete, `timeout_ms` at most (negative: without limit). -ETIMEDOUT; -EACCES: the role

@@ -118,7 +118,7 @@ TEST_F(Follow, ARotationKeepsTheOldKeyUntilItIsListedNoMore) {
   link.chunk(put_text(5, key_text("1.10", "current", true, "20")) + mark_text(6, "progress") +
              gone_text(7, "reset"));
   EXPECT_EQ(program.events(2), (texts{"gone 1.10 reset", "end " + device + " all reset"}))
-      << "a repeated line is no event";
+      << "a repeated line changes nothing";
   EXPECT_EQ(current(), "none");
 }
 
@@ -218,15 +218,14 @@ TEST_F(Follow, PausesGrow) {
 TEST_F(Follow, ARefusalIsASentenceOfTheRole) {
   auto link = program.accepted_by(role);
   const std::string problem =
-      R"({"type":"about:blank","status":403,"code":"keys-not-allowed","detail":"name the user in\n'application_keys.purposes.mqtt.allow'"})";
+      R"({"type":"about:blank","status":403,"code":"keys-not-allowed","detail":"name it in\n'application_keys.purposes.mqtt.allow'"})";
   link.send("HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nContent-Length: " +
             std::to_string(problem.size()) + "\r\n\r\n" + problem.substr(0, 50));
   program.until([this, before = program.dispatches] { return program.dispatches > before; });
   link.send(problem.substr(50));
   EXPECT_EQ(cpns_keys_wait_synced(program.keys, patience_ms), -EACCES);
-  EXPECT_STREQ(
-      cpns_keys_error(program.keys),
-      "the role refuses (403 keys-not-allowed): name the user in 'application_keys.purposes.mqtt.allow'");
+  EXPECT_STREQ(cpns_keys_error(program.keys),
+               "the role refuses (403 keys-not-allowed): name it in 'application_keys.purposes.mqtt.allow'");
   EXPECT_EQ(program.said, texts{std::string{"lost: "} + cpns_keys_error(program.keys)});
 }
 

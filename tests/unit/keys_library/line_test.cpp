@@ -71,8 +71,7 @@ TEST(KeysLine, IsJsonWithFieldsOfTheirTypes) {
         std::string{R"({"event":"synced","revision":-1})"},
         std::string{R"({"event":"synced","unreadable":"1"})"}, std::string{R"({"event":"put","keys":{}})"},
         std::string{R"({"event":"begun","watch":"a\"b"})"},
-        std::string{R"({"event":"put","sessions_from":"x"})"},
-        std::string{R"({"event":"gone","entity":")"} + std::string(256, 'a') + "\"}"})
+        std::string{R"({"event":"put","sessions_from":"x"})"}, gone_text(1, "reset", std::string(256, 'a'))})
     EXPECT_EQ(wrong_with(text), no_json) << text;
   EXPECT_EQ(wrong_with(R"({"event":"begun"})"), "a line of the role does not name its watch");
 }
