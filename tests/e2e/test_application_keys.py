@@ -185,11 +185,11 @@ class Watching(Keys):
         place.wait_for_each(since=since, entities=[entity])
         place.tell_pne("reset", self.entities[1])
         gone = watches["pne"].until(lambda x: x["event"] == "gone")
-        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "the device has no key yet"))
+        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "reset"))
         place.role("pne").terminate()
         place.cli("pnes", "forget", entity, "--config", "gateway.yaml")
         gone = watches["gateway"].until(lambda x: x["event"] == "gone" and x["entity"] == entity)
-        self.assertEqual(gone["reason"], "the device was forgotten")
+        self.assertEqual((gone["reason"], gone["text"]), ("forgotten", "the device was forgotten"))
         self.assertEqual(place.role("gateway").terminate(), 0)
         with self.assertRaises(http.client.IncompleteRead):  # the answer has no end
             watches["gateway"].answer.read()

@@ -344,6 +344,11 @@ void harness::check_record(const device_record& r) {
   if (acknowledged_ && r.own() != nullptr && r.own()->which < *acknowledged_ &&
       r.find(*acknowledged_) == nullptr)
     faults.push_back("the gateway lost the acknowledged key " + acknowledged_->text());
+  if (gw_disk.sessions_from && (!r.sessions_from || *r.sessions_from < *gw_disk.sessions_from))
+    faults.push_back("sessions_from went back");
+  if (std::count_if(r.keys.begin(), r.keys.end(),
+                    [](const held_key& k) { return k.use == key_use::unproven; }) > 1)
+    faults.push_back("two keys are unproven");
   const auto* before = gw_disk.own();
   if (before != nullptr && (r.own() == nullptr || r.own()->which < before->which))
     faults.push_back("the own key went back");
@@ -426,6 +431,7 @@ std::string harness::disagreement() const {
   if (!faults.empty()) return faults.front();
   if (real && !real->faults.empty()) return real->faults.front();
   if (!gw || !pne) return "a side is down";
+  if (keyed() && gw_disk.has_unproven()) return "a key is unproven although no exchange is under way";
   const auto* own = gw_disk.own();
   const auto* held = pne_disk.highest();
   if (own == nullptr) return "the gateway holds no key, state " + std::string{name_of(gw->state())};
