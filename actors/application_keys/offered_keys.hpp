@@ -43,7 +43,7 @@ struct offered_device {
   entity_id entity;
   std::vector<offered_key> keys;             ///< ascending by epoch; empty: see `why_none`
   gone_reason why_none = gone_reason::none;  ///< if there are no keys
-  /// A session that began with a key of a lower epoch is not one of this PNE any more. nullopt: there is no such session.
+  /// A session that began with a key of a lower epoch is not one of this PNE any more. nullopt: none began so.
   std::optional<epoch> sessions_from{};
 };
 

@@ -194,6 +194,36 @@ class Watching(Keys):
         with self.assertRaises(http.client.IncompleteRead):  # the answer has no end
             watches["gateway"].answer.read()
 
+    def test_says_which_sessions_end(self):
+        place = self.start()
+        reset, other = self.entities
+        former = self.agree(reset)
+        watch = self.watch("gateway")
+        watch.until(lambda x: x["event"] == "synced")
+        place.tell_pne("reset", reset)
+        seen = []
+
+        def ended(line) -> bool:
+            seen.append(line)
+            return line["entity"] == reset and any(k["state"] == "current" and k["key"] != former["key"] for k in line.get("keys", []))
+
+        poll(lambda: place.cli("pnes", "update", reset, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        confirmed = watch.until(ended)
+        number = lambda epoch: [int(n) for n in epoch.split(".")]  # noqa: E731
+        self.assertEqual(confirmed["sessions_from"], confirmed["keys"][0]["epoch"])
+        # From the moment at which the reset was verified, no line has the former key, and each says that its sessions end.
+        verified = next(n for n, line in enumerate(seen) if line["event"] == "gone" or "sessions_from" in line)
+        self.assertLess(verified, len(seen) - 1, "before the new key was confirmed")
+        for line in seen[verified:]:
+            self.assertNotIn(former["key"], [k["key"] for k in line.get("keys", [])])
+            if line["event"] == "gone":
+                self.assertEqual(line["reason"], "reset")
+            else:
+                self.assertGreater(number(line["sessions_from"]), number(former["epoch"]))
+        poll(lambda: place.cli("pnes", "update", other, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        renewed = watch.until(lambda x: x["event"] == "put" and x["entity"] == other)
+        self.assertNotIn("sessions_from", renewed)
+
     def test_costs_a_renewal_nothing_when_its_reader_stands_still(self):
         self.start()
         entity = self.entities[0]

@@ -198,7 +198,8 @@ TEST(sessions, a_key_without_a_proof_lapses_when_the_gateway_starts_again) {
   ASSERT_TRUE(w.run_until([&] { return w.gw->state() == pn_gw_state::delivering; }, 20s));
   w.crash(side::gw);
   EXPECT_EQ(use_of(w.gw_disk, {1, 0}), key_use::unproven);
-  EXPECT_TRUE(decode_device_summary(encode(w.gw_disk).expose())->unproven) << "so the gateway makes its machine";
+  EXPECT_TRUE(decode_device_summary(encode(w.gw_disk).expose())->unproven)
+      << "so the gateway makes its machine";
   w.power_on(side::gw);
   w.run(1s);
   EXPECT_EQ(use_of(w.gw_disk, {1, 0}), key_use::lapsed);
