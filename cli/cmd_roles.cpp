@@ -125,7 +125,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
   if (c.application_keys) {
     running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget);
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
-                                                      role->offered_changes()));
+                                                      role->offered_changes(), role->programs()));
   }
   return role_handle<config::gateway_config>{
       .keep_alive = running,
@@ -175,7 +175,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                       *running->audit, *running->changes, role->counted()));
   if (c.application_keys) {
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered(),
-                                                      role->offered_changes()));
+                                                      role->offered_changes(), role->programs()));
   }
   return role_handle<config::pne_config>{
       .keep_alive = running,

@@ -129,6 +129,7 @@ struct key_purpose {
 /// Keys of programs, which follow from the EUKeys.
 struct application_keys_config {
   path socket;
+  milliseconds consumer_wait{2000};
   std::map<std::string, key_purpose, std::less<>> purposes;
 };
 

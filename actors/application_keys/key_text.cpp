@@ -129,6 +129,13 @@ void key_document::synced(std::size_t unreadable, std::uint64_t revision) {
   text_.append(",\"unreadable\":").append(std::to_string(unreadable)).append("}\n");
 }
 
+void key_document::begun(std::string_view watch, std::uint64_t revision) {
+  begin_line("begun", revision);
+  text_ += ",";
+  member("watch", watch);
+  text_ += "}\n";
+}
+
 void key_document::mark(std::string_view event, std::uint64_t revision) {
   begin_line(event, revision);
   text_ += "}\n";

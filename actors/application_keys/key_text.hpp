@@ -40,6 +40,8 @@ class key_document {
   void gone(const entity_id& entity, gone_reason reason, std::uint64_t revision);
   /// {"event":"synced","revision","unreadable"}: `unreadable` devices were left out.
   void synced(std::size_t unreadable, std::uint64_t revision);
+  /// {"event":"begun","revision","watch"}: the name of the watch in acknowledgements.
+  void begun(std::string_view watch, std::uint64_t revision);
   /// {"event":EVENT,"revision"}
   void mark(std::string_view event, std::uint64_t revision);
   /// What was written since the last call, which the caller wipes.

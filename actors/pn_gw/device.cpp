@@ -1,11 +1,13 @@
 #include "actors/pn_gw/device.hpp"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "actors/pn_gw/device_records.hpp"
 #include "actors/pn_gw/event_line.hpp"
+#include "actors/pn_gw/open_answers.hpp"
 #include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/unproven_links.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -105,7 +107,7 @@ class pn_gw_device {
       promise.deliver(std::move(why));
     } else {
       const bool released = approved && machine_.state() == pn_gw_state::quarantined;
-      (released ? releasing_ : undecided_).push_back(promise);
+      answers_.decision(promise, released);
       machine_.handle_approval(now(), approved);
     }
     apply();
@@ -126,12 +128,16 @@ class pn_gw_device {
   caf::result<std::string> forget() {
     auto promise = self_->make_response_promise<std::string>();
     if (is_certain())
-      forgetting_.push_back(promise);
+      answers_.forgetting(promise);
     else
       promise.deliver(no_writes());
     erase_record();
     apply();
     return promise;
+  }
+  void consumers_ready(const gw_consumers_ready& m) {
+    if (is_certain()) machine_.handle_consumers_ready(now(), m.published);
+    apply();
   }
   void tick() {
     deadline_ = time_never;
@@ -185,7 +191,7 @@ class pn_gw_device {
   }
   /// Ends when the pending write has completed.
   void shut_down() {
-    deliver(releasing_, "not known to be done: the gateway is stopping");
+    answers_.released("not known to be done: the gateway is stopping");
     stop_working();
     if (!saving_) self_->quit();
   }
@@ -217,8 +223,8 @@ class pn_gw_device {
   }
   /// What it needs to go on later, if it waits for nothing but its deadline.
   [[nodiscard]] std::optional<gw_resting> may_rest() const {
-    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !undecided_.empty() ||
-        !releasing_.empty() || !forgetting_.empty() || links_.size() > 1)
+    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !answers_.none() ||
+        links_.size() > 1)
       return std::nullopt;
     auto rested = machine_.rest(clock());
     // The machine forgets a link that it closes; the radio reports its end a moment later.
@@ -243,7 +249,7 @@ class pn_gw_device {
     uncertain_ = true;
     looks_again_ = clock() + store_glance;
     answer("not known to be done: " + why);
-    deliver(forgetting_, "not known to be done: " + why);
+    answers_.forgotten("not known to be done: " + why);
   }
 
   [[nodiscard]] storage::commit_done when_written() {
@@ -253,7 +259,7 @@ class pn_gw_device {
   }
   /// After the pending write, if there is one.
   void erase_record() {
-    if (saving_ || ending_ || forgetting_.empty()) return;
+    if (saving_ || ending_ || !answers_.forgets()) return;
     saving_ = erasing_ = true;
     store().erase(entity_, when_written());
   }
@@ -265,7 +271,7 @@ class pn_gw_device {
     stored_ = false;
     leave_tally();
     answer("not done: the PNE was forgotten");
-    deliver(forgetting_, "");
+    answers_.forgotten("");
     end();
   }
 
@@ -305,20 +311,16 @@ class pn_gw_device {
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
-  using promises = std::vector<caf::typed_response_promise<std::string>>;
-  static void deliver(promises& to, const std::string& text) {
-    for (auto& promise : std::exchange(to, {})) promise.deliver(text);
-  }
   void answer(const std::string& text) {
-    deliver(undecided_, text);
-    deliver(releasing_, text);
+    answers_.decided(text);
+    answers_.released(text);
   }
   /// No write is pending.
   void answer_decisions() {
-    deliver(undecided_, "");
+    answers_.decided("");
     const auto state = machine_.state();
     if (state == pn_gw_state::requesting || state == pn_gw_state::recovering) return;  // the server decides
-    deliver(releasing_, state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
+    answers_.released(state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
   }
 
   /// Applies outputs in order; outputs after a write wait until it is durable.
@@ -328,6 +330,7 @@ class pn_gw_device {
       if (!output) break;
       std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
+    if (!saving_ && machine_.state() != pn_gw_state::publishing) published_.reset();
     tell_history();
     if (!saving_) answer_decisions();
     if (!supervisor_) return;
@@ -395,6 +398,13 @@ class pn_gw_device {
     saving_ = true;
     store().save(*o.record, when_written(), row_);
   }
+  void act(gw_publish&& o) {
+    if (shared_->programs != nullptr)
+      published_ = shared_->programs->wait_for(entity_, [me = device_actor{self_}, which = o.which] {
+        caf::anon_send(me, gw_consumers_ready{which});
+      });
+    if (!published_) machine_.handle_consumers_ready(now(), o.which);
+  }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
   void act(gw_request&& o) {
@@ -413,6 +423,9 @@ class pn_gw_device {
     const auto at = clock();
     shared_->counted->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
+    if (o.kind == gw_event::kind_t::consumer_late && published_)
+      if (const auto late = published_->give_up(); !late.empty())
+        o.why = late + " did not acknowledge the next key in time; the PNE gets it now";
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
@@ -437,16 +450,16 @@ class pn_gw_device {
   bool stored_;        ///< the store has the record
   row_mark row_;       ///< of the stored record; not while uncertain_
   pn_gw_machine machine_;
-  std::map<gw_link, std::string> addresses_;  ///< of its links
-  std::string same_id_;                       ///< the two addresses seen last
-  std::vector<gw_link> links_;                ///< its open links
-  std::vector<gw_link> unjudged_;             ///< unproven ones whose exchange is not over
-  std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
-  std::optional<gw_link> proven_;             ///< the link on which a tag verified last
-  std::vector<pne_history::event> news_;      ///< not in the history yet
-  time_point heard_ = time_zero;              ///< the last contact that is not there yet
-  promises undecided_, forgetting_;
-  promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
+  std::unique_ptr<consumers::wait> published_;  ///< while programs are waited for
+  std::map<gw_link, std::string> addresses_;    ///< of its links
+  std::string same_id_;                         ///< the two addresses seen last
+  std::vector<gw_link> links_;                  ///< its open links
+  std::vector<gw_link> unjudged_;               ///< unproven ones whose exchange is not over
+  std::vector<gw_detected> waiting_;            ///< detections deferred while uncertain_
+  std::optional<gw_link> proven_;               ///< the link on which a tag verified last
+  std::vector<pne_history::event> news_;        ///< not in the history yet
+  time_point heard_ = time_zero;                ///< the last contact that is not there yet
+  open_answers answers_;
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock();
@@ -485,6 +498,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_update&) { return d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
+        [d](const gw_consumers_ready& m) { d->consumers_ready(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe& m) { return d->describe(m.in_full); },
         [d](const gw_decision& m) { return d->decision(m.approved); },

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -27,6 +28,7 @@ struct shared_parts {
   std::shared_ptr<pne_history> history;
   std::shared_ptr<const supervisor_metrics> counted;
   std::shared_ptr<pne_tally> tally;
+  consumers* programs = nullptr;  ///< outlives the actors; nullptr: no program has keys
 };
 
 struct device_parts {

@@ -51,6 +51,7 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   s.healing_reserve = c.healing_reserve;
   s.amnesia_budget = c.amnesia_budget;
   s.rekey_jitter_percent = c.rekey.jitter_percent;
+  if (c.application_keys) s.consumer_wait = c.application_keys->consumer_wait;
   if (c.rekey.interval) s.rekey_override = std::chrono::ceil<seconds>(*c.rekey.interval);
   r->validation = c.validation;
   r->devices_max = c.limits.devices;
@@ -131,6 +132,7 @@ struct gateway_role::impl {
   metrics::registry counted;
   const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
   key_changes offered_changes;
+  consumers programs{std::string{gateway_component}, offered_changes};
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -301,6 +303,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.rules = std::move(rules);
   parts.radios = m.radios;
   parts.store = &m.keys;
+  if (c.application_keys) parts.programs = &m.programs;
   parts.unfinished = std::move(unfinished);
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
@@ -367,6 +370,7 @@ json::value gateway_role::parameters_of(const std::string& radio) {
   return out;
 }
 key_changes& gateway_role::offered_changes() const { return impl_->offered_changes; }
+consumers& gateway_role::programs() const { return impl_->programs; }
 metrics::registry& gateway_role::counted() const { return impl_->counted; }
 
 json::object gateway_role::overview() {
@@ -375,6 +379,7 @@ json::object gateway_role::overview() {
   if (auto window = permit()) out["permit"] = std::move(*window);
   if (auto link = server()) out["server"] = std::move(*link);
   out["radios"] = describe_radio_states(impl_->radios);
+  if (impl_->config.application_keys) out["consumers"] = impl_->programs.describe();
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -42,7 +43,8 @@ struct supervisor_rules {
 struct supervisor_parts {
   std::shared_ptr<const supervisor_rules> rules;
   std::vector<open_radio_entry> radios;
-  key_store* store = nullptr;  ///< outlives the actor
+  key_store* store = nullptr;     ///< outlives the actor
+  consumers* programs = nullptr;  ///< outlives the actor; nullptr: no program has keys
   /// Those that owe the server something; none: the supervisor looks for them in the store.
   std::optional<std::vector<entity_id>> unfinished;
   std::shared_ptr<pne_history> history;

@@ -68,6 +68,7 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 struct pne_role::impl {
   metrics::registry counted;
   key_changes offered_changes;
+  consumers programs{std::string{pne_component}, offered_changes};
   // In the order of construction; torn down in reverse by drain().
   std::vector<descriptor> locks;
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`
@@ -233,6 +234,7 @@ std::vector<std::string> pne_role::not_ready() {
 }
 
 const offered_keys* pne_role::offered() const { return impl_->offer.get(); }
+consumers& pne_role::programs() const { return impl_->programs; }
 key_changes& pne_role::offered_changes() const { return impl_->offered_changes; }
 
 storage::key_changer& pne_role::keys() { return *impl_->keys; }

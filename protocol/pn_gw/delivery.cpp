@@ -58,8 +58,9 @@ void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool 
   fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
 }
 
-// Step 9. Built once for this DRSP; the secret inputs are wiped at the end of this function.
-void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
+// Step 9. KDEL is built once for this DRSP; the secret inputs are wiped at the end of this function. A program of the
+// gateway that learned the key later than the PNE would refuse the PNE, so KDEL is sent after the programs were told.
+void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   const auto& response = what.answer->response;
   const auto& classified = what.answer->classified;
   const auto* key = next_key(*what.answer);
@@ -106,7 +107,6 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) emit(kind_t::answered, m.which);
-  emit(kind_t::delivering, m.which);
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
@@ -120,13 +120,36 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   d.sends_left = settings.retries;
   d.expires = what.answer->dreq->begun + context_lifetime;
   d.healing = what.healing;
-  outputs.emplace_back(gw_send{d.link, d.kdel});
   timers.stop(gw_timer::ask);
-  timers.set(gw_timer::answer, now + settings.answer_timeout);
   // A healed peer may be a stranger: the device may still prove itself in this exchange.
   open.answers.clear();
   if (!d.healing) open = {};
+  const auto until = std::min(now + settings.consumer_wait, d.expires);
   activity = std::move(d);
+  if (settings.consumer_wait == milliseconds{0}) return fire(pn_gw_trigger::consumers_ready, now);
+  timers.set(gw_timer::answer, until);
+  outputs.emplace_back(gw_publish{m.which});
+}
+
+void pn_gw_machine::impl::handle_consumers_ready(time_point now, epoch published) {
+  const auto* d = std::get_if<gw_delivering>(&activity);
+  if (d != nullptr && d->which == published) fire(pn_gw_trigger::consumers_ready, now);
+}
+
+/// A program that is dead or slow must not stop the renewal.
+void pn_gw_machine::impl::consumers_are_late(time_point now) {
+  emit(kind_t::consumer_late, std::get<gw_delivering>(activity).which);
+  send_kdel(now);
+}
+
+void pn_gw_machine::impl::send_kdel(time_point now) {
+  const auto& d = std::get<gw_delivering>(activity);
+  if (now >= d.expires)
+    return fail_with(now, "the PNE has forgotten its answer while programs were waited for", seconds{0},
+                     d.healing);
+  emit(kind_t::delivering, d.which);
+  timers.set(gw_timer::answer, now + settings.answer_timeout);
+  outputs.emplace_back(gw_send{d.link, d.kdel});
 }
 
 void pn_gw_machine::impl::resend_kdel(time_point now) {
@@ -258,6 +281,9 @@ void pn_gw_machine::handle_refusal(time_point now, const request_id& id, const r
 }
 void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
   impl_->handle_report_outcome(now, reported, outcome);
+}
+void pn_gw_machine::handle_consumers_ready(time_point now, epoch published) {
+  impl_->handle_consumers_ready(now, published);
 }
 void pn_gw_machine::handle_server_ready(time_point now) { impl_->handle_server_ready(now); }
 void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }

@@ -19,7 +19,7 @@
 namespace cpns::protocol {
 
 enum class gw_timer : std::uint8_t {
-  answer,  ///< evaluate the answers, or repeat DREQ or KDEL
+  answer,  ///< evaluate the answers, wait no longer for programs, or repeat DREQ or KDEL
   server,  ///< stop waiting for a nonce or an answer of the server
   retry,   ///< end of a back-off, or ask again for the holder of the entity
   update,  ///< the next key is due while the machine is idle
@@ -158,6 +158,8 @@ struct pn_gw_machine::impl {
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
   void handle_server_ready(time_point now);
+  // Step 9.
+  void handle_consumers_ready(time_point now, epoch published);
 
   pn_gw_settings settings;
   device_record record;
@@ -268,10 +270,12 @@ struct pn_gw_machine::impl {
 
   // delivery.cpp
   void on(time_point now, gw_link link, const key_confirmation& m);
-  void send_kdel(time_point now, subject& what);
+  void hand_out(time_point now, subject& what);
+  void send_kdel(time_point now);
   void deliver_or_ask(time_point now, gw_answer answer, bool healing);
   [[nodiscard]] bool can_deliver(time_point now, const gw_answer& answer) const;
   void resend_kdel(time_point now);
+  void consumers_are_late(time_point now);
   void make_own(time_point now, subject& what);
   void end_sessions_below(epoch which);
   void withdraw_own();

@@ -88,7 +88,9 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     return;
   case pn_gw_action::refuse: return leave(now, what);
   case pn_gw_action::ask_server: return ask_server(now, what);
-  case pn_gw_action::send_kdel: return send_kdel(now, what);
+  case pn_gw_action::hand_out: return hand_out(now, what);
+  case pn_gw_action::send_kdel: return send_kdel(now);
+  case pn_gw_action::send_kdel_late: return consumers_are_late(now);
   case pn_gw_action::make_own: return make_own(now, what);
   case pn_gw_action::send_kret:
     activity = gw_idle{};

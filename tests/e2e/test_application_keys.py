@@ -134,9 +134,9 @@ class BothSides(Keys):
 class Watch:
     """Follows the keys of a purpose; each line is judged by docs/openapi."""
 
-    def __init__(self, socket, purpose="mqtt"):
+    def __init__(self, socket, purpose="mqtt", query="watch=true"):
         self.link = Connection("keys", socket)
-        self.link.request("GET", f"/v1/keys/{purpose}?watch=true")
+        self.link.request("GET", f"/v1/keys/{purpose}?{query}")
         self.answer = self.link.getresponse()
         assert self.answer.status == 200, self.answer.read()
         assert self.answer.getheader("Content-Type") == "application/x-ndjson"

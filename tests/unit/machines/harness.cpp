@@ -43,6 +43,7 @@ protocol::pn_gw_settings harness::gw_settings() const {
   st.permit_until = o.permit_until;
   st.lowest_suite = o.suite;
   st.answer_timeout = o.answer_timeout;
+  st.consumer_wait = o.consumer_wait;
   if (o.suite == suite_symmetric) st.lowest_suite = suite_symmetric;
   return st;
 }
@@ -260,6 +261,8 @@ bool harness::apply(gw_output& out) {
       transmit(side::pne, std::move(m->message));
     else if (elsewhere)
       elsewhere(m->to, m->message);
+  } else if (const auto* next = std::get_if<gw_publish>(&out)) {
+    publish(next->which);
   } else if (std::get_if<gw_want_nonce>(&out) != nullptr) {
     if (nonces_hang) return true;
     const bool given = server_up && !random.chance(o.nonce_failure);
@@ -329,10 +332,24 @@ void harness::check_kdel(const bytes& message) {
   const auto* held = gw_disk.find(kdel->which);
   if (held == nullptr || held->use == key_use::unused)
     faults.push_back("KDEL before its index was recorded as handed out");
+  else if (o.consumer_wait > milliseconds{0} && !published.contains({held->set, held->which}))
+    faults.push_back("KDEL before its key was published");
   deliveries.emplace(kdel->which, message);
   if (held == nullptr) return;
   const auto [it, is_new] = delivered_.emplace(std::pair{held->set, kdel->which}, message);
   if (!is_new && it->second != message) faults.push_back("two KDELs have the index " + kdel->which.text());
+}
+
+void harness::publish(epoch which) {
+  const auto* held = gw_disk.find(which);
+  if (held == nullptr || !was_handed_out(held->use))
+    return faults.push_back("a key was published before it was recorded as handed out");
+  published.emplace(held->set, which);
+  if (random.chance(o.late_consumers)) return;
+  const auto longest = static_cast<std::uint64_t>(o.consumer_wait.count());
+  at(milliseconds{static_cast<std::int64_t>(random.below(longest + 1))}, [this, which] {
+    if (gw) gw->handle_consumers_ready(now, which);
+  });
 }
 
 void harness::check_record(const device_record& r) {

@@ -66,6 +66,7 @@ void lead(harness& w, pn_gw_state wanted) {
     break;
   case st::awaiting_approval:
   case st::requesting:
+  case st::publishing:
   case st::delivering: w.connect(); break;
   case st::keyed: w.connect(); break;
   case st::updating:
@@ -106,6 +107,7 @@ harness_options options_for(pn_gw_state wanted) {
   if (wanted == pn_gw_state::awaiting_approval || wanted == pn_gw_state::validating)
     o.policy = validation_policy::automatic;
   if (wanted == pn_gw_state::awaiting_approval) o.policy = validation_policy::ask;
+  if (wanted == pn_gw_state::publishing) o.consumer_wait = 2s, o.late_consumers = 100;
   return o;
 }
 
@@ -147,6 +149,8 @@ std::vector<std::function<void(harness&)>> gateway_inputs() {
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now); });
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now + 24h); });
   all.push_back([](w_t w) { w.gw->handle_persist_failed(w.now); });
+  all.push_back([](w_t w) { w.gw->handle_consumers_ready(w.now, epoch{1, 0}); });
+  all.push_back([](w_t w) { w.gw->handle_consumers_ready(w.now, epoch{9, 9}); });
   all.push_back([](w_t w) { w.gw->handle_response(w.now, request_id{}, assigned_keys{}, 1); });
   all.push_back([](w_t w) {
     w.gw->handle_response(w.now, w.gw->record().request.value_or(request_id{}), assigned_keys{}, 1);
