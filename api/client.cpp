@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +14,6 @@
 #include <boost/beast/http.hpp>
 #include <boost/json.hpp>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "api/unix_socket.hpp"
@@ -196,20 +194,8 @@ client& client::operator=(client&&) noexcept = default;
 client::~client() = default;
 
 result<client> client::connect(const std::string& path, const std::string& access_hint) {
-  sockaddr_un at{};
-  at.sun_family = AF_UNIX;
-  if (path.size() > socket_path_max)
-    return fail(errc::config_range, path + ": the path of a Unix socket is limited to " +
-                                        std::to_string(socket_path_max) + " bytes");
-  std::memcpy(at.sun_path, path.c_str(), path.size());
-  descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (fd.valid() && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0)
-    return client{std::make_unique<impl>(path, "localhost", std::move(fd))};
-  const int code = errno;
-  const std::string why = std::strerror(code);
-  if (code == ECONNREFUSED || code == ENOENT)
-    return fail(errc::peer_closed, "no role listens at " + path + " (" + why + ")");
-  return fail(errc::config_file, path + ": " + why + (code == EACCES ? "; " + access_hint : ""));
+  CPNS_TRY(auto fd, connect_socket(path, access_hint, connecting::waits));
+  return client{std::make_unique<impl>(path, "localhost", std::move(fd))};
 }
 
 result<client> client::connect(const config::address& to, const crypto::tls_files& files) {

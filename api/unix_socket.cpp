@@ -72,4 +72,23 @@ unix_socket::~unix_socket() {
     ::unlink(path_.c_str());
 }
 
+result<descriptor> connect_socket(const std::string& path, const std::string& access_hint, connecting how) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (path.size() > socket_path_max)
+    return fail(errc::config_range, path + ": the path of a Unix socket is limited to " +
+                                        std::to_string(socket_path_max) + " bytes");
+  std::memcpy(at.sun_path, path.c_str(), path.size());
+  const int flags = SOCK_STREAM | SOCK_CLOEXEC | (how == connecting::at_once ? SOCK_NONBLOCK : 0);
+  descriptor fd{::socket(AF_UNIX, flags, 0)};
+  if (fd.valid() && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0) return fd;
+  const int code = errno;
+  const std::string why = std::strerror(code);
+  if (code == ECONNREFUSED || code == ENOENT)
+    return fail(errc::peer_closed, "no role listens at " + path + " (" + why + ")");
+  if (code == EAGAIN)
+    return fail(errc::peer_closed, "the role at " + path + " takes no connection, because many wait already");
+  return fail(errc::config_file, path + ": " + why + (code == EACCES ? "; " + access_hint : ""));
+}
+
 }  // namespace cpns::api

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -39,5 +40,12 @@ class unix_socket {
   dev_t device_;
   ino_t inode_;
 };
+
+/// Whether connect_socket waits while the role takes no connection because many wait already.
+enum class connecting : std::uint8_t { waits, at_once };
+/// A connection to the role that listens at `path`; not blocking if `how` is at_once. peer_closed if no role listens there,
+/// or none could be accepted at once; config_range if the path is too long; config_file if the socket cannot be used (no
+/// rights). `access_hint` ends the sentence of an error for want of rights.
+result<descriptor> connect_socket(const std::string& path, const std::string& access_hint, connecting how);
 
 }  // namespace cpns::api

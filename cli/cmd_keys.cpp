@@ -4,7 +4,6 @@
 #include <exception>
 #include <functional>
 #include <iostream>
-#include <optional>
 #include <stdexcept>
 
 #include "api/routes.hpp"
@@ -12,48 +11,26 @@
 #include "base/bytes.hpp"
 #include "base/secret.hpp"
 #include "cli/commands.hpp"
+#include "cli/keys/key_socket.hpp"
 #include "cli/role_client.hpp"
 #include "cli/server_access.hpp"
-#include "config/loader.hpp"
 
 namespace cpns::cli {
 namespace {
 
 struct keys_options {
-  std::string config, socket;
+  keys::key_socket_options where{};
   std::string purpose, entity;
   std::string format = "hex";
   bool all = false, json = false;
 };
 
-/// From the YAML file, if no socket is named.
-result<std::string> key_socket_of(const keys_options& o) {
-  if (o.config.empty() == o.socket.empty())
-    return fail(errc::config_usage, "name the role by either --config FILE or --socket PATH");
-  if (!o.socket.empty()) return o.socket;
-  const auto file = config::check_file(o.config);
-  if (!file) return fail(file.error().as_error());
-  std::optional<config::application_keys_config> keys;
-  std::visit(
-      [&keys](const auto& c) {
-        if constexpr (requires { c.application_keys; }) keys = c.application_keys;
-      },
-      file->config);
-  if (!keys)
-    return fail(errc::config_missing,
-                o.config + ": this role gives no keys to programs, because it has no 'application_keys'");
-  return keys->socket.string();
-}
-
-const std::string access_hint = "the folder of the key socket keeps this user out; the role itself asks "
-                                "application_keys.purposes.PURPOSE.allow";
-
 /// Calls `use` with the document of a request, whose text is wiped after that. Buffers of the HTTP library and of standard
 /// output are not: they end with the process.
 done_or<void> read_keys(const keys_options& o, const std::string& list,
                         const std::function<void(const std::string& text, const boost::json::object&)>& use) {
-  CPNS_TRY(const auto path, key_socket_of(o));
-  CPNS_TRY(auto role, api::client::connect(path, access_hint));
+  CPNS_TRY(const auto path, keys::key_socket_of(o.where));
+  CPNS_TRY(auto role, api::client::connect(path, keys::access_hint));
   auto target = "/v1/" + list + "/" + api::encode_percent(o.purpose);
   if (!o.entity.empty()) target += "/" + api::encode_percent(o.entity);
   CPNS_TRY(auto answer, role.ask(api::verb::get, target));
@@ -145,13 +122,11 @@ done_or<int> show_fingerprints(const keys_options& o) {
   return exit_done;
 }
 
-CLI::App* add_keys_command(CLI::App& keys, const std::shared_ptr<keys_options>& o, int& code,
+CLI::App* add_keys_command(CLI::App& parent, const std::shared_ptr<keys_options>& o, int& code,
                            const char* name, const char* help, done_or<int> (*run)(const keys_options&)) {
-  auto* c = keys.add_subcommand(name, help);
+  auto* c = parent.add_subcommand(name, help);
   c->add_option("PURPOSE", o->purpose, "A member of application_keys.purposes")->required();
-  c->add_option("--config", o->config,
-                "The YAML file of the gateway or of the PNEs, which names the key socket");
-  c->add_option("--socket", o->socket, "The key socket, for users that may not read that file");
+  keys::add_key_socket_options(*c, o->where);
   c->add_flag("--json", o->json, "Print the answer as JSON");
   c->callback([o, run, &code] {
     const auto done = run(*o);
@@ -165,11 +140,13 @@ CLI::App* add_keys_command(CLI::App& keys, const std::shared_ptr<keys_options>& 
 void add_keys(CLI::App& app, int& code) {
   auto* keys = app.add_subcommand("keys", "Application keys of a running gateway or PNE, for programs");
   keys->require_subcommand(1);
-  keys->footer("The user that runs the command, or one of its groups, must be in "
-               "application_keys.purposes.PURPOSE.allow;\n"
-               "root, too.\n\nExamples:\n"
-               "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
-               "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
+  keys->footer(
+      "The user that runs the command, or one of its groups, must be in "
+      "application_keys.purposes.PURPOSE.allow;\n"
+      "root, too.\n\nExamples:\n"
+      "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
+      "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
+      "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/pne/keys.sock -- ./sensor");
   const auto o = std::make_shared<keys_options>();
   auto* get = add_keys_command(*keys, o, code, "get",
                                "Print the key that this side uses now, after its identity", get_keys);
@@ -191,6 +168,9 @@ void add_keys(CLI::App& app, int& code) {
       "Exit codes: 0 printed, 1 no key yet, refused or no role, 2 invalid command line.\n\nExamples:\n"
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
+  add_keys_watch(*keys, code);
+  add_keys_render(*keys, code);
+  add_keys_exec(*keys, code);
 }
 
 }  // namespace cpns::cli

@@ -50,7 +50,7 @@ struct served_server : served<running_server, config::server_config> {
 };
 struct served_gateway : served<running_gateway, config::gateway_config> {
   using served::served;
-  std::unique_ptr<actors::gateway_offer> offered;
+  std::unique_ptr<actors::offered_keys> offered;
   std::unique_ptr<actors::key_socket> keys;
 };
 
@@ -123,7 +123,8 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                                        running->store.keys()),
                            *running->audit, running->changes, role->counted()));
   if (c.application_keys) {
-    running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget);
+    running->offered = std::make_unique<actors::offer_with_previous>(
+        std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget), role->previous());
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
                                                       role->offered_changes(), role->programs()));
   }

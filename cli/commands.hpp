@@ -26,6 +26,10 @@ void add_gateways(CLI::App& app, int& code);
 void add_status(CLI::App& app, int& code);
 void add_log(CLI::App& app, int& code);
 void add_keys(CLI::App& app, int& code);
+/// Of `cpns keys`.
+void add_keys_watch(CLI::App& keys, int& code);
+void add_keys_render(CLI::App& keys, int& code);
+void add_keys_exec(CLI::App& keys, int& code);
 void add_store(CLI::App& app, int& code);
 /// Of `cpns store`.
 void add_store_migrate(CLI::App& store, int& code);

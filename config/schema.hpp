@@ -130,6 +130,7 @@ struct key_purpose {
 struct application_keys_config {
   path socket;
   milliseconds consumer_wait{2000};
+  milliseconds overlap = seconds(60);  ///< for which a key that was replaced is still accepted; 0: not at all
   std::map<std::string, key_purpose, std::less<>> purposes;
 };
 

@@ -103,9 +103,11 @@ status sync_folder(const std::filesystem::path& folder) {
 namespace {
 
 status write_new(const std::filesystem::path& path, byte_view content,
-                 const std::function<void(file_step)>& step) {
+                 const std::function<void(file_step)>& step, mode_t mode) {
   const descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot create", path));
+  if (::fchmod(fd.get(), mode) != 0)
+    return fail(file_error(errno, errc::store_write_failed, "cannot set the mode of", path));
   step(file_step::opened);
   const auto half = content.size() / 2;
   CPNS_CHECK(write_all(fd.get(), content.first(half), path));
@@ -120,7 +122,7 @@ status write_new(const std::filesystem::path& path, byte_view content,
 }  // namespace
 
 status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
-                    const std::function<void(file_step)>& at) {
+                    const std::function<void(file_step)>& at, mode_t mode) {
   const auto step = [&](file_step s) {
     if (at) at(s);
   };
@@ -132,7 +134,7 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
     return fail(file_error(errno, errc::store_unavailable,
                            rule == if_exists::refuse ? "cannot create" : "cannot replace", path));
-  if (auto written = write_new(temporary, content, step); !written) {
+  if (auto written = write_new(temporary, content, step, mode); !written) {
     ::unlink(temporary.c_str());
     return written;
   }

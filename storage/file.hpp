@@ -35,10 +35,10 @@ enum class if_exists : std::uint8_t { replace, refuse };
 /// Steps of replace_file, at which a test may stop the process.
 enum class file_step : std::uint8_t { opened, half_written, written, synced, renamed, folder_synced };
 
-/// Writes `content` to `path`.new with mode 0600, syncs, renames it to `path` and syncs the folder. After an error
+/// Writes `content` to `path`.new with `mode` (whatever the umask), syncs, renames it to `path` and syncs the folder. After an error
 /// `path` holds the old content, or the new one if only the last sync failed. With if_exists::refuse: state_exists
 /// if `path` exists; the temporary file is `path`.creating.
 status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
-                    const std::function<void(file_step)>& at = {});
+                    const std::function<void(file_step)>& at = {}, mode_t mode = 0600);
 
 }  // namespace cpns::storage

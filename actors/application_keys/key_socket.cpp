@@ -30,6 +30,10 @@ result<std::unique_ptr<key_socket>> key_socket::start(const config::application_
   http.routes.add(
       key_routes({component, known, &offered, &changes, &programs, &crypto::openssl_suite(), ending}));
   CPNS_TRY(auto server, api::http_server::start(socket_alone, std::move(http)));
+  if (c.overlap == milliseconds{0})
+    log::warn(component, "no-overlap",
+              "'application_keys.overlap' is 0s: a handshake that is under way while a device gets a new key "
+              "may fail");
   log::info(component, "key-socket", "programs get application keys at this socket",
             {{"socket", c.socket.string()}});
   return std::unique_ptr<key_socket>{new key_socket{std::move(server), ending}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/application_identity.hpp"
@@ -26,6 +27,7 @@ void append_hex(std::string& out, byte_view b) {
 
 std::string identity_of(const crypto::suite& s, const purpose& p, const entity_id& entity,
                         const offered_key& k) {
+  if (k.previous) return k.previous->of(p.name).identity;
   if (p.identity == config::identity_form::opaque)
     return crypto::derive_opaque_identity(s, k.eukey, {p.name, entity, k.which});
   return protocol::readable_identity({entity, k.which, p.name});
@@ -74,12 +76,18 @@ void key_document::add_key(const entity_id& entity, const offered_key& k) {
     text_ += ",";
   }
   member("identity", identity_of(suite_, purpose_, entity, k));
+  const auto* kept = k.previous ? &k.previous->of(purpose_.name) : nullptr;
   text_ += ",\"fingerprint\":\"";
-  append_hex(text_, crypto::derive_application_fingerprint(suite_, k.eukey, name, purpose_.bytes));
+  append_hex(text_, kept != nullptr
+                        ? kept->fingerprint
+                        : crypto::derive_application_fingerprint(suite_, k.eukey, name, purpose_.bytes));
   text_ += "\"";
   if (as_ == shown_keys::with_key) {
     text_ += ",\"key\":\"";
-    append_hex(text_, crypto::derive_application_key(suite_, k.eukey, name, purpose_.bytes).expose());
+    if (kept != nullptr)
+      append_hex(text_, kept->key.expose());
+    else
+      append_hex(text_, crypto::derive_application_key(suite_, k.eukey, name, purpose_.bytes).expose());
     text_ += "\"";
   }
   text_ += "}";

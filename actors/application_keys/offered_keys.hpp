@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,12 +32,17 @@ namespace cpns::actors {
 // clang-format on
 CPNS_NAMED_ENUM(gone_reason, CPNS_GONE_REASONS)
 
+struct previous_key;
+
 struct offered_key {
   epoch which;
   secret32 eukey;
-  std::string_view state;  ///< "current", "next" (gateway: handed out), "pending" (PNE: the newer slot)
+  /// "current", "next" (gateway: handed out), "pending" (PNE: the newer slot), "previous"
+  std::string_view state;
   bool use = false;        ///< this side begins with this one; it accepts the others
   std::int64_t since = 0;  ///< Unix ms of the confirmation; 0: not known
+  /// Of "previous", never nullptr then: what is left of its EUKey, so `eukey` is zero.
+  std::shared_ptr<const previous_key> previous{};
 };
 
 struct offered_device {

@@ -269,6 +269,7 @@ class pn_gw_device {
       return ending_ ? self_->quit() : apply();
     }
     stored_ = false;
+    if (shared_->previous != nullptr) shared_->previous->forget(entity_);
     leave_tally();
     answer("not done: the PNE was forgotten");
     answers_.forgotten("");
@@ -396,6 +397,7 @@ class pn_gw_device {
 
   void act(gw_persist&& o) {
     saving_ = true;
+    keep_retired(*shared_, o);
     store().save(*o.record, when_written(), row_);
   }
   void act(gw_publish&& o) {
@@ -469,8 +471,7 @@ class pn_gw_device {
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
   bool logged_unreadable_ = false;
   bool ending_ = false;
-  bool reported_unneeded_ = false;
-  bool reported_rest_ = false;
+  bool reported_unneeded_ = false, reported_rest_ = false;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/application_keys/consumers.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -28,7 +29,8 @@ struct shared_parts {
   std::shared_ptr<pne_history> history;
   std::shared_ptr<const supervisor_metrics> counted;
   std::shared_ptr<pne_tally> tally;
-  consumers* programs = nullptr;  ///< outlives the actors; nullptr: no program has keys
+  consumers* programs = nullptr;      ///< outlives the actors; nullptr: no program has keys
+  previous_keys* previous = nullptr;  ///< outlives the actors; nullptr: no program gets keys
 };
 
 struct device_parts {

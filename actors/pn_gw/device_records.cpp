@@ -31,6 +31,12 @@ status read_record(device_parts& parts) {
   return fail(std::move(why));
 }
 
+void keep_retired(const shared_parts& shared, const gw_persist& o) {
+  const auto* own = o.record->own();
+  if (o.retired && own != nullptr && shared.previous != nullptr)
+    shared.previous->keep(o.record->entity, o.retired->which, o.retired->eukey, own->which);
+}
+
 bool may_be_read_later(const error& why) {
   return fault_of(why.code) == fault::store && why != errc::store_damaged && why != errc::store_sealed;
 }

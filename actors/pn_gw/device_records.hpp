@@ -9,6 +9,9 @@ namespace cpns::actors {
 /// record is missing.
 status read_record(device_parts& parts);
 
+/// Keeps what programs may still use of the key that `o` retires. Call before the record is written.
+void keep_retired(const shared_parts& shared, const protocol::gw_persist& o);
+
 /// Whether a record that cannot be read now may be read later; otherwise it is damaged or gone.
 bool may_be_read_later(const error& why);
 

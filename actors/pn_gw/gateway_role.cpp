@@ -23,6 +23,7 @@
 #include "base/text.hpp"
 #include "config/loader.hpp"
 #include "config/memory_budget.hpp"
+#include "crypto/suite.hpp"
 #include "metrics/certificates.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -133,6 +134,10 @@ struct gateway_role::impl {
   const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
   key_changes offered_changes;
   consumers programs{std::string{gateway_component}, offered_changes};
+  const std::unique_ptr<previous_keys> previous =
+      config.application_keys ? std::make_unique<previous_keys>(*config.application_keys,
+                                                                crypto::openssl_suite(), offered_changes)
+                              : nullptr;
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -304,6 +309,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.radios = m.radios;
   parts.store = &m.keys;
   if (c.application_keys) parts.programs = &m.programs;
+  parts.previous = m.previous.get();
   parts.unfinished = std::move(unfinished);
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
@@ -371,6 +377,7 @@ json::value gateway_role::parameters_of(const std::string& radio) {
 }
 key_changes& gateway_role::offered_changes() const { return impl_->offered_changes; }
 consumers& gateway_role::programs() const { return impl_->programs; }
+const previous_keys& gateway_role::previous() const { return *impl_->previous; }
 metrics::registry& gateway_role::counted() const { return impl_->counted; }
 
 json::object gateway_role::overview() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/application_keys/consumers.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -57,6 +58,7 @@ struct supervisor_parts {
   std::vector<metrics::gauge> radio_links{};  ///< one for each of `radios`; empty: they are not counted
   std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
   std::size_t mailboxes = message_credit::most_default;  ///< bytes of messages that wait for devices
+  previous_keys* previous = nullptr;                     ///< of shared_parts
 
   [[nodiscard]] metrics::gauge links_of(protocol::gw_link link) const {
     return link.transport < radio_links.size() ? radio_links[link.transport] : metrics::gauge{};

@@ -107,6 +107,7 @@ void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) emit(kind_t::answered, m.which);
+  renewed = classified.is_verified() ? std::optional{m.which} : std::nullopt;
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
@@ -192,6 +193,8 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one.
   if (const auto* key = record.find(own); has_own() && key != nullptr && lacks_proof(key->use))
     end_sessions_below(own);
+  std::optional<held_key> retired;
+  if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());
@@ -201,7 +204,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   record.keyed_since = unix_milliseconds(date_of(now));
   record.resets = what.resets;
   record.chain.reset();
-  persist_record();
+  persist_record(std::move(retired));
   attempts = 0;
   bad_possessions = 0;
   woke = false;

@@ -238,9 +238,9 @@ void pn_gw_machine::impl::about_to_change() {
   if (!saved) saved = record;
 }
 
-void pn_gw_machine::impl::persist_record() {
+void pn_gw_machine::impl::persist_record(std::optional<held_key> retired) {
   place_changed = false;
-  outputs.emplace_back(gw_persist{std::make_shared<const device_record>(record)});
+  outputs.emplace_back(gw_persist{std::make_shared<const device_record>(record), std::move(retired)});
 }
 
 std::optional<gw_output> pn_gw_machine::impl::poll_output() {

@@ -58,6 +58,9 @@ struct gw_publish {
 /// Make the record durable, then continue to poll.
 struct gw_persist {
   std::shared_ptr<const device_record> record;  ///< never null
+  /// The own key before, if the PNE proved it and then confirmed its successor: a program may still be using it. None if
+  /// the PNE had lost it.
+  std::optional<held_key> retired{};
 };
 struct gw_send {
   gw_link to;

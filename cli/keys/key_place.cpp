@@ -1,0 +1,76 @@
+#include "cli/keys/key_place.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include "storage/file.hpp"
+
+namespace cpns::cli::keys {
+
+std::filesystem::path runtime_folder() {
+  if (const char* given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && *given == '/') {
+    const std::string all{given};
+    return all.substr(0, all.find(':'));
+  }
+  if (const char* given = std::getenv("XDG_RUNTIME_DIR"); given != nullptr && *given == '/') return given;
+  return "/run";
+}
+
+result<key_file> key_file::at(const std::string& name, mode_t mode) {
+  auto path = name.find('/') == std::string::npos ? runtime_folder() / name : std::filesystem::path{name};
+  std::error_code ec;
+  const auto folder = path.parent_path();
+  if (!std::filesystem::is_directory(folder, ec))
+    return fail(errc::config_file, folder.string() + " is not a folder; create it, or choose another one");
+  if (path.filename().empty() || std::filesystem::is_directory(path, ec))
+    return fail(errc::config_file, path.string() + " is a folder; name a file");
+  return key_file{std::move(path), {}, mode};
+}
+
+result<key_file> key_file::in_new_folder(mode_t mode) {
+  auto name = (runtime_folder() / "cpns-keys-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr)
+    return fail(errc::config_file, "cannot create a folder in " + runtime_folder().string() + ": " +
+                                       std::strerror(errno) + "; name a file by --file");
+  const std::filesystem::path folder{name};
+  return key_file{folder / "key", folder, mode};
+}
+
+key_file::~key_file() {
+  if (own_folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(own_folder_, ignored);
+}
+
+status key_file::write(byte_view content) const {
+  return storage::replace_file(path_, content, storage::if_exists::replace, {}, mode_);
+}
+
+void key_file::remove() const { ::unlink(path_.c_str()); }
+
+bool key_file::in_memory() const {
+  struct statfs about {};
+  if (::statfs(path_.parent_path().c_str(), &about) != 0) return false;
+  return about.f_type == TMPFS_MAGIC || about.f_type == RAMFS_MAGIC;
+}
+
+result<descriptor> readable_once(byte_view content) {
+  descriptor fd{::memfd_create("cpns-key", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+  if (!fd.valid()) return fail(errc::internal, std::string{"memfd_create: "} + std::strerror(errno));
+  CPNS_CHECK(storage::write_all(fd.get(), content, "a descriptor in memory"));
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0 ||
+      ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) != 0)
+    return fail(errc::internal, std::string{"a descriptor in memory: "} + std::strerror(errno));
+  return fd;
+}
+
+}  // namespace cpns::cli::keys
