@@ -68,7 +68,8 @@ class key_service {
   api::checked<offered_device> device_of(const entity_id& entity) {
     CPNS_TRY(auto found, parts_.offered->find(entity));
     if (!found) return api::refuse(404, "no-key-yet", "this role has no key of a device " + entity.text());
-    if (found->keys.empty()) return api::refuse(404, "no-key-yet", entity.text() + ": " + found->why_none);
+    if (found->keys.empty())
+      return api::refuse(404, "no-key-yet", entity.text() + ": " + std::string{meaning_of(found->why_none)});
     return std::move(*found);
   }
 
@@ -191,9 +192,9 @@ class watch final : public api::part_source {
       const auto found = service_->offered().find(entity);
       if (!found && !is_unreadable(found.error())) return fail(found.error());
       if (!found)
-        document_.gone(entity, "its record cannot be read", place_);
+        document_.gone(entity, gone_reason::unreadable, place_);
       else if (!*found)
-        document_.gone(entity, "the device was forgotten", place_);
+        document_.gone(entity, gone_reason::forgotten, place_);
       else if ((*found)->keys.empty())
         document_.gone(entity, (*found)->why_none, place_);
       else

@@ -109,6 +109,10 @@ void key_document::put(const offered_device& d, std::uint64_t revision) {
   begin_line("put", revision);
   text_ += ",";
   member("entity", d.entity.text());
+  if (d.sessions_from) {
+    text_ += ",";
+    member("sessions_from", d.sessions_from->text());
+  }
   text_ += ",\"keys\":[";
   for (const auto& k : d.keys) {
     if (&k != &d.keys.front()) text_ += ",";
@@ -117,12 +121,14 @@ void key_document::put(const offered_device& d, std::uint64_t revision) {
   text_ += "]}\n";
 }
 
-void key_document::gone(const entity_id& entity, std::string_view reason, std::uint64_t revision) {
+void key_document::gone(const entity_id& entity, gone_reason reason, std::uint64_t revision) {
   begin_line("gone", revision);
   text_ += ",";
   member("entity", entity.text());
   text_ += ",";
-  member("reason", reason);
+  member("reason", name_of(reason));
+  text_ += ",";
+  member("text", meaning_of(reason));
   text_ += "}\n";
 }
 

@@ -71,7 +71,7 @@ result<std::vector<entity_id>> unfinished_devices(key_store& store,
                     {{"devices", std::to_string(count)}});
         }
         each(s);
-        if (s.to_report || s.refills) out.push_back(std::move(s.entity));
+        if (s.to_report || s.refills || s.unproven) out.push_back(std::move(s.entity));
       },
       [](const error& e) {
         log::error(gateway_component, "record-unreadable",

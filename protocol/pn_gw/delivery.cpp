@@ -98,7 +98,7 @@ void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   about_to_change();
   const auto mine = std::find_if(record.keys.begin(), record.keys.end(),
                                  [&m](const held_key& k) { return k.which == m.which; });
-  mine->use = key_use::handed_out;
+  mine->use = classified.is_verified() ? key_use::handed_out : key_use::unproven;
   if (what.healing) {
     const auto today = day_of(date_of(now));
     if (record.budget_day != today) record.unchained_built = 0;
@@ -190,6 +190,9 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   timers.stop(gw_timer::answer);
   about_to_change();
   approve_if_let_in(now);
+  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one.
+  if (const auto* key = record.find(own); has_own() && key != nullptr && lacks_proof(key->use))
+    end_sessions_below(own);
   std::optional<held_key> retired;
   if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
@@ -212,6 +215,28 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   amnesia.reset();
   send_kret(what.th1, links.front());
   report(now);
+}
+
+void pn_gw_machine::impl::end_sessions_below(epoch which) {
+  record.sessions_from = std::max(record.sessions_from.value_or(epoch{}), which);
+}
+
+/// The server verified a reset: the PNE has none of the keys that it ever got.
+void pn_gw_machine::impl::withdraw_own() {
+  if (!has_own()) return;
+  epoch newest;
+  for (const auto& k : record.keys)
+    if (k.use != key_use::unused) newest = std::max(newest, k.which);
+  end_sessions_below(epoch::from_value(std::min(newest.value() + 1, epoch::max_value)));
+}
+
+/// The exchange of the peer that had proven no key is over, and nobody knows whether it has the key now.
+void pn_gw_machine::impl::lapse_unproven() {
+  if (!record.has_unproven()) return;
+  about_to_change();
+  for (auto& k : record.keys)
+    if (k.use == key_use::unproven) k.use = key_use::lapsed;
+  persist_record();
 }
 
 // After each verification of the own epoch, because an earlier KRET may have been lost.

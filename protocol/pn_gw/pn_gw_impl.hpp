@@ -179,6 +179,7 @@ struct pn_gw_machine::impl {
   std::shared_ptr<const device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
   bool place_changed = false;  ///< the stored record may name an earlier place
+  bool write_failed = false;   ///< during handle_persist_failed()
 
   bool let_in = false;          ///< without an approval; only while the settings let it in
   bool woke = false;            ///< a wake-up or a person requested the next key
@@ -277,6 +278,9 @@ struct pn_gw_machine::impl {
   void resend_kdel(time_point now);
   void consumers_are_late(time_point now);
   void make_own(time_point now, subject& what);
+  void end_sessions_below(epoch which);
+  void withdraw_own();
+  void lapse_unproven();
   void send_kret(const crypto::digest& th1, gw_link to);
   [[nodiscard]] const held_key* next_key(const gw_answer& answer) const;
   [[nodiscard]] bool within_budget(time_point now) const;
@@ -298,7 +302,9 @@ struct pn_gw_machine::impl {
   [[nodiscard]] bool is_expired(time_point now, std::int64_t not_after) const;
   void noise(time_point now, std::string why);
   [[nodiscard]] bool is_idle() const { return std::holds_alternative<gw_idle>(activity); }
-  [[nodiscard]] bool update_is_due(time_point now) const { return woke || now >= update_due; }
+  [[nodiscard]] bool update_is_due(time_point now) const {
+    return woke || now >= update_due || record.own_is_withdrawn();
+  }
   /// Call before the first change that the next persist_record() makes durable.
   void about_to_change();
   /// `retired`: of gw_persist.

@@ -40,6 +40,7 @@ pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, c
   if (record.request && record.request_is_refill) refill = record.request;
   if (refill) request_refill(now);
   if (record.to_report) report(now);
+  lapse_unproven();  // of an exchange that a crash cut off
 }
 
 // The only writer of the state.
@@ -53,6 +54,8 @@ void pn_gw_machine::impl::fire(pn_gw_trigger t, time_point now, subject what) {
   }
   if (row.what == fsm::verdict::reject) what.why = fsm::refusal_text(row);
   perform(row.action, now, what);
+  if (row.what == fsm::verdict::accept && !std::holds_alternative<gw_delivering>(activity) && !write_failed)
+    lapse_unproven();
 }
 
 void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what) {
@@ -271,7 +274,9 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   activity = gw_idle{};
   open = {};
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
+  write_failed = true;  // the next write begins when there is a next trigger
   fail_with(now, "the write to the key store failed; the former record stays valid");
+  write_failed = false;
 }
 
 void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after, bool anybody) {

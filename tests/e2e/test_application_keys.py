@@ -189,14 +189,44 @@ class Watching(Keys):
         place.wait_for_each(since=since, entities=[entity])
         place.tell_pne("reset", self.entities[1])
         gone = watches["pne"].until(lambda x: x["event"] == "gone")
-        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "the device has no key yet"))
+        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "reset"))
         place.role("pne").terminate()
         place.cli("pnes", "forget", entity, "--config", "gateway.yaml")
         gone = watches["gateway"].until(lambda x: x["event"] == "gone" and x["entity"] == entity)
-        self.assertEqual(gone["reason"], "the device was forgotten")
+        self.assertEqual((gone["reason"], gone["text"]), ("forgotten", "the device was forgotten"))
         self.assertEqual(place.role("gateway").terminate(), 0)
         with self.assertRaises(http.client.IncompleteRead):  # the answer has no end
             watches["gateway"].answer.read()
+
+    def test_says_which_sessions_end(self):
+        place = self.start()
+        reset, other = self.entities
+        former = self.agree(reset)
+        watch = self.watch("gateway")
+        watch.until(lambda x: x["event"] == "synced")
+        place.tell_pne("reset", reset)
+        seen = []
+
+        def ended(line) -> bool:
+            seen.append(line)
+            return line["entity"] == reset and any(k["state"] == "current" and k["key"] != former["key"] for k in line.get("keys", []))
+
+        poll(lambda: place.cli("pnes", "update", reset, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        confirmed = watch.until(ended)
+        number = lambda epoch: [int(n) for n in epoch.split(".")]  # noqa: E731
+        self.assertEqual(confirmed["sessions_from"], confirmed["keys"][0]["epoch"])
+        # From the moment at which the reset was verified, no line has the former key, and each says that its sessions end.
+        verified = next(n for n, line in enumerate(seen) if line["event"] == "gone" or "sessions_from" in line)
+        self.assertLess(verified, len(seen) - 1, "before the new key was confirmed")
+        for line in seen[verified:]:
+            self.assertNotIn(former["key"], [k["key"] for k in line.get("keys", [])])
+            if line["event"] == "gone":
+                self.assertEqual(line["reason"], "reset")
+            else:
+                self.assertGreater(number(line["sessions_from"]), number(former["epoch"]))
+        poll(lambda: place.cli("pnes", "update", other, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        renewed = watch.until(lambda x: x["event"] == "put" and x["entity"] == other)
+        self.assertNotIn("sessions_from", renewed)
 
     def renewed(self, overlap):
         """The lines of `put` of both sides from an update on, until the new key is the only one that is listed: each as states and keys."""

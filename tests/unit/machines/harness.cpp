@@ -342,7 +342,7 @@ void harness::check_kdel(const bytes& message) {
 
 void harness::publish(epoch which) {
   const auto* held = gw_disk.find(which);
-  if (held == nullptr || held->use != key_use::handed_out)
+  if (held == nullptr || !was_handed_out(held->use))
     return faults.push_back("a key was published before it was recorded as handed out");
   published.emplace(held->set, which);
   if (random.chance(o.late_consumers)) return;
@@ -361,6 +361,11 @@ void harness::check_record(const device_record& r) {
   if (acknowledged_ && r.own() != nullptr && r.own()->which < *acknowledged_ &&
       r.find(*acknowledged_) == nullptr)
     faults.push_back("the gateway lost the acknowledged key " + acknowledged_->text());
+  if (gw_disk.sessions_from && (!r.sessions_from || *r.sessions_from < *gw_disk.sessions_from))
+    faults.push_back("sessions_from went back");
+  if (std::count_if(r.keys.begin(), r.keys.end(),
+                    [](const held_key& k) { return k.use == key_use::unproven; }) > 1)
+    faults.push_back("two keys are unproven");
   const auto* before = gw_disk.own();
   if (before != nullptr && (r.own() == nullptr || r.own()->which < before->which))
     faults.push_back("the own key went back");
@@ -443,6 +448,7 @@ std::string harness::disagreement() const {
   if (!faults.empty()) return faults.front();
   if (real && !real->faults.empty()) return real->faults.front();
   if (!gw || !pne) return "a side is down";
+  if (keyed() && gw_disk.has_unproven()) return "a key is unproven although no exchange is under way";
   const auto* own = gw_disk.own();
   const auto* held = pne_disk.highest();
   if (own == nullptr) return "the gateway holds no key, state " + std::string{name_of(gw->state())};

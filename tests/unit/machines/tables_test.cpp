@@ -59,7 +59,7 @@ void lead(harness& w, pn_gw_state wanted) {
     // The gateway holds a set without a confirmed key, so it waits for the device's answer.
     w.before_output = [&w, crashed = false](side which, int) mutable {
       const auto* next = w.gw_disk.find(epoch{1, 0});
-      if (which != side::gw || crashed || next == nullptr || next->use != key_use::handed_out) return false;
+      if (which != side::gw || crashed || next == nullptr || !was_handed_out(next->use)) return false;
       return crashed = true;
     };
     w.connect();
