@@ -115,6 +115,18 @@ void draw_a_set_of_32_keys(benchmark::State& state) {
     for (int i = 0; i < 32; ++i) benchmark::DoNotOptimize(random.draw_secret<32>());
 }
 
+/// All of one EUKey and purpose: what a confirmed renewal costs a gateway with application keys.
+void application_key_of_one_purpose(benchmark::State& state) {
+  const secret32 key;
+  const auto device = entity_id::parse("urn:dev:mac:0024befffe804ff1").value();
+  const application_name name{"mqtt", device, epoch{1, 0}};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(derive_application_key(s, key, name, 32));
+    benchmark::DoNotOptimize(derive_application_fingerprint(s, key, name, 32));
+    benchmark::DoNotOptimize(derive_opaque_identity(s, key, name));
+  }
+}
+
 /// Once in the lifetime of a gateway, never during an assignment.
 void enrolment_pbkdf2(benchmark::State& state) {
   const bytes password(16), salt(16);
@@ -137,6 +149,7 @@ BENCHMARK(scram_check);
 BENCHMARK(seal_a_row)->Arg(150)->Arg(1500);
 BENCHMARK(open_a_row)->Arg(150)->Arg(1500);
 BENCHMARK(draw_a_set_of_32_keys);
+BENCHMARK(application_key_of_one_purpose);
 BENCHMARK(enrolment_pbkdf2)->Unit(benchmark::kMillisecond);
 
 }  // namespace

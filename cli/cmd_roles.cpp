@@ -50,7 +50,7 @@ struct served_server : served<running_server, config::server_config> {
 };
 struct served_gateway : served<running_gateway, config::gateway_config> {
   using served::served;
-  std::unique_ptr<actors::gateway_offer> offered;
+  std::unique_ptr<actors::offered_keys> offered;
   std::unique_ptr<actors::key_socket> keys;
 };
 
@@ -123,9 +123,10 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                                        running->store.keys()),
                            *running->audit, running->changes, role->counted()));
   if (c.application_keys) {
-    running->offered = std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget);
+    running->offered = std::make_unique<actors::offer_with_previous>(
+        std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget), role->previous());
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
-                                                      role->offered_changes()));
+                                                      role->offered_changes(), role->programs()));
   }
   return role_handle<config::gateway_config>{
       .keep_alive = running,
@@ -175,7 +176,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                       *running->audit, *running->changes, role->counted()));
   if (c.application_keys) {
     CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered(),
-                                                      role->offered_changes()));
+                                                      role->offered_changes(), role->programs()));
   }
   return role_handle<config::pne_config>{
       .keep_alive = running,

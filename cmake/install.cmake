@@ -1,6 +1,7 @@
 # `cmake --install BUILD --prefix DIR`: the program with its plugins, and headers, examples and pages for authors of plugins. Paths are relative
 # to the program, so the folder can be moved. Included when all targets exist. Component `sdk`: all that authors of plugins need and the program
-# does not; the rest is of the component `cpns`.
+# does not; `keys` and `keys_dev`: libcpns-keys, for programs that use application keys; `mosquitto`: the plugin
+# for that broker; the rest is of the component `cpns`.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS cpns RUNTIME DESTINATION bin)
@@ -29,6 +30,30 @@ Version: ${PROJECT_VERSION}
 Cflags: -I\${prefix}/include
 ")
 install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION share/pkgconfig COMPONENT sdk)
+
+# libcpns-keys: what programs run with, and what compiles them.
+install(TARGETS cpns_keys LIBRARY DESTINATION lib COMPONENT keys NAMELINK_COMPONENT keys_dev)
+install(FILES consumers/libcpns-keys/include/cpns_keys.h DESTINATION include COMPONENT keys_dev)
+install(FILES consumers/examples/psk_server.c consumers/examples/psk_client.c DESTINATION share/doc/libcpns-keys-dev/examples COMPONENT keys_dev)
+install(FILES docs/application-keys.md DESTINATION share/doc/libcpns-keys-dev COMPONENT keys_dev)
+install(FILES "${CMAKE_BINARY_DIR}/pages_keys/cpns_keys.3.gz" DESTINATION share/man/man3 COMPONENT keys_dev)
+file(WRITE "${CMAKE_BINARY_DIR}/cpns-keys.pc" "prefix=\${pcfiledir}/../..
+Name: cpns-keys
+Description: Application keys of a CPNS gateway or device, for the programs that use them
+URL: file://\${prefix}/share/doc/libcpns-keys-dev/application-keys.md
+Version: ${PROJECT_VERSION}
+Cflags: -I\${prefix}/include
+Libs: -L\${prefix}/lib -lcpns-keys
+")
+install(FILES "${CMAKE_BINARY_DIR}/cpns-keys.pc" DESTINATION lib/pkgconfig COMPONENT keys_dev)
+
+# The plugin for mosquitto, where it is built.
+if(TARGET cpns_mosquitto)
+  install(TARGETS cpns_mosquitto LIBRARY DESTINATION lib/cpns COMPONENT mosquitto)
+  install(FILES consumers/mosquitto/sample/mosquitto.conf consumers/mosquitto/sample/cpns.acl consumers/examples/mqtt_sensor.c
+    DESTINATION share/doc/cpns-mosquitto/examples COMPONENT mosquitto)
+  install(FILES docs/application-keys.md DESTINATION share/doc/cpns-mosquitto COMPONENT mosquitto)
+endif()
 
 # What the commands say of themselves, as pages for man and completion for bash. Sanitizers slow the many calls down.
 if(NOT CPNS_SANITIZE)

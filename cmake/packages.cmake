@@ -1,5 +1,6 @@
-# `cpack -G DEB` makes two Debian packages: `cpns`, to run the roles, and `cpns-transport-sdk`, to write radios. `make packages` builds first what
-# goes into them. docs/operations/install.md says what they install; docs/adr/0025 has the reasons.
+# `cpack -G DEB` makes the Debian packages: `cpns`, to run the roles, `cpns-transport-sdk`, to write radios, and `libcpns-keys0` with
+# `libcpns-keys-dev`, for programs that use application keys. `make packages` builds first what goes into them. docs/operations/install.md says
+# what they install; docs/adr/0025 has the reasons.
 set(CPNS_MAINTAINER "cpns maintainers <maintainers@cpns.invalid>" CACHE STRING "The field Maintainer of the Debian packages")
 
 # Files that make sense on a Debian system alone are not part of `cmake --install`.
@@ -35,12 +36,17 @@ endif()" ${debian})
 set(number "${PROJECT_VERSION}-1")
 file(READ "${PROJECT_SOURCE_DIR}/CHANGELOG.md" changes)
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)  # SOURCE_DATE_EPOCH if it is set
-foreach(package IN ITEMS cpns cpns-transport-sdk)
-  if(package STREQUAL "cpns")
-    set(component cpns)
-  else()
-    set(component sdk)
-  endif()
+set(package_cpns cpns)
+set(package_sdk cpns-transport-sdk)
+set(package_keys libcpns-keys0)
+set(package_keys_dev libcpns-keys-dev)
+set(package_mosquitto cpns-mosquitto)
+set(components cpns sdk keys keys_dev)
+if(TARGET cpns_mosquitto)
+  list(APPEND components mosquitto)
+endif()
+foreach(component IN LISTS components)
+  set(package "${package_${component}}")
   file(WRITE "${made}/${package}/changelog.Debian"
     "${package} (${number}) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- ${CPNS_MAINTAINER}  ${date}\n")
   file(WRITE "${made}/${package}/changelog" "${changes}")
@@ -54,7 +60,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME cpns)
 set(CPACK_PACKAGE_VENDOR cpns)
 set(CPACK_PACKAGE_DIRECTORY "${PROJECT_SOURCE_DIR}/build/packages")
-set(CPACK_COMPONENTS_ALL cpns sdk)
+set(CPACK_COMPONENTS_ALL ${components})
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
@@ -88,6 +94,29 @@ set(CPACK_DEBIAN_SDK_PACKAGE_NAME cpns-transport-sdk)
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_SDK_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_SDK_PACKAGE_DEPENDS "cpns (>= ${PROJECT_VERSION})")
+
+set(CPACK_COMPONENT_KEYS_DESCRIPTION "application keys of a CPNS gateway or device, library
+A program that links to it follows the keys that gateway and device derive for
+its purpose, and uses them while they change: as a pre-shared key of TLS or
+DTLS, or as the key of a MAC. It needs libc alone.")
+set(CPACK_DEBIAN_KEYS_PACKAGE_NAME libcpns-keys0)
+set(CPACK_DEBIAN_KEYS_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_KEYS_PACKAGE_SHLIBDEPS ON)
+
+set(CPACK_COMPONENT_KEYS_DEV_DESCRIPTION "application keys of a CPNS gateway or device, to compile
+Header, pkg-config data, man page, guide, and a server and a client of TLS-PSK
+as examples.")
+set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_NAME libcpns-keys-dev)
+set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_DEPENDS "libcpns-keys0 (>= ${PROJECT_VERSION})")
+
+set(CPACK_COMPONENT_MOSQUITTO_DESCRIPTION "application keys of a CPNS gateway for the mosquitto broker
+A plugin for mosquitto 2.0: MQTT clients on the devices come in with TLS-PSK, by
+keys that gateway and device derive and that change while the broker runs.")
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_NAME cpns-mosquitto)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_RECOMMENDS "mosquitto (>= 2.0)")
 include(CPack)
 
 # No table of functions stays writable for an attacker who can write to memory.
@@ -97,6 +126,6 @@ endforeach()
 
 # The radios and the program, but none of the tests.
 if(TARGET pages)
-  add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages
+  add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages cpns_keys keys_page $<TARGET_NAME_IF_EXISTS:cpns_mosquitto>
     WORKING_DIRECTORY "${CMAKE_BINARY_DIR}" USES_TERMINAL)
 endif()

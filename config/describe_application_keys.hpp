@@ -42,6 +42,15 @@ void describe(V& v, application_keys_config& c) {
     "Unix socket for the programs that use the keys. It answers nothing else, and nothing else gives keys. "
     "Every user can connect, and is refused with a reason.",
     rules{.required = true});
+  v("consumer_wait", c.consumer_wait,
+    "Gateway: how long a PNE waits for its next key, until the programs that acknowledge their keys have it. "
+    "A program that is late again and again is not waited for. `0s`: nobody is waited for.",
+    rules{.max = 20 * bound::second});
+  v("overlap", c.overlap,
+    "How long a program is still told to accept a key after its successor was confirmed, so that a handshake "
+    "under way does not fail. At least the time in which the slowest program connects again. `0s` makes such "
+    "handshakes fail, and is for tests.",
+    rules{.max = 6 * bound::hour});
   v("purposes", c.purposes,
     "What the keys are for. Both sides need the same name, for example `mqtt`: 1 to 16 of `a-z`, `0-9` and "
     "`-`.",

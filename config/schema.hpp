@@ -129,6 +129,8 @@ struct key_purpose {
 /// Keys of programs, which follow from the EUKeys.
 struct application_keys_config {
   path socket;
+  milliseconds consumer_wait{2000};
+  milliseconds overlap = seconds(60);  ///< for which a key that was replaced is still accepted; 0: not at all
   std::map<std::string, key_purpose, std::less<>> purposes;
 };
 

@@ -33,14 +33,20 @@ std::uint64_t key_changes::newest() const {
   return newest_;
 }
 
+std::uint64_t key_changes::newest_of(const entity_id& device) const {
+  const std::lock_guard lock{guard_};
+  const auto found = of_.find(device);
+  return found == of_.end() ? 0 : found->second;
+}
+
 key_changes::batch key_changes::after(std::uint64_t place, std::size_t most) const {
   const std::lock_guard lock{guard_};
   batch out;
   out.last = place;
   out.lost = place < forgotten_;
   if (out.lost) return out;
-  for (auto at = by_number_.upper_bound(place); at != by_number_.end() && out.devices.size() < most; ++at) {
-    out.devices.push_back(at->second->first);
+  for (auto at = by_number_.upper_bound(place); at != by_number_.end() && out.changes.size() < most; ++at) {
+    out.changes.push_back({at->second->first, at->first});
     out.last = at->first;
   }
   return out;

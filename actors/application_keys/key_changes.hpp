@@ -28,10 +28,17 @@ class key_changes {
   /// The number of the newest change; 0: none yet.
   [[nodiscard]] std::uint64_t newest() const;
 
+  /// The number of the newest change of a device; 0: none, or it was forgotten.
+  [[nodiscard]] std::uint64_t newest_of(const entity_id& device) const;
+
+  struct change {
+    entity_id device;
+    std::uint64_t number = 0;
+  };
   struct batch {
-    std::vector<entity_id> devices;  ///< each once, in the order of their newest changes
-    std::uint64_t last = 0;          ///< the number of the last one
-    bool lost = false;               ///< a device that changed after the place was forgotten
+    std::vector<change> changes;  ///< each device once, ascending by number
+    std::uint64_t last = 0;       ///< the number of the last one
+    bool lost = false;            ///< a device that changed after the place was forgotten
   };
   /// The devices that changed after `place`, at most `most`.
   [[nodiscard]] batch after(std::uint64_t place, std::size_t most) const;

@@ -1,6 +1,7 @@
 #include "actors/application_keys/key_routes.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -67,13 +68,15 @@ class key_service {
   api::checked<offered_device> device_of(const entity_id& entity) {
     CPNS_TRY(auto found, parts_.offered->find(entity));
     if (!found) return api::refuse(404, "no-key-yet", "this role has no key of a device " + entity.text());
-    if (found->keys.empty()) return api::refuse(404, "no-key-yet", entity.text() + ": " + found->why_none);
+    if (found->keys.empty())
+      return api::refuse(404, "no-key-yet", entity.text() + ": " + std::string{meaning_of(found->why_none)});
     return std::move(*found);
   }
 
   const crypto::suite& suite() const { return *parts_.suite; }
   const offered_keys& offered() const { return *parts_.offered; }
   key_changes& changes() const { return *parts_.changes; }
+  consumers& programs() const { return *parts_.programs; }
   key_log& log() { return log_; }
   searches& running() { return running_; }
   [[nodiscard]] bool ends() const { return parts_.ending && *parts_.ending; }
@@ -133,9 +136,12 @@ class snapshot final : public api::part_source {
 /// so no line has to be remembered to know what is gone.
 class watch final : public api::part_source {
  public:
-  watch(service s, const purpose& p)
+  /// `acknowledging`: of a program that says when it has the keys, or nullptr.
+  watch(service s, const purpose& p, std::unique_ptr<consumers::membership> acknowledging)
       : service_(std::move(s)), purpose_(p), document_(service_->suite(), p, shown_keys::with_key),
-        place_(service_->changes().newest()) {}
+        acknowledging_(std::move(acknowledging)), place_(service_->changes().newest()) {
+    if (acknowledging_) document_.begun(acknowledging_->id(), place_);
+  }
 
   [[nodiscard]] bool goes_on() const override { return true; }
   std::shared_ptr<void> listen(std::function<void()> wake) override {
@@ -143,6 +149,7 @@ class watch final : public api::part_source {
   }
   result<std::string> next() override {
     CPNS_CHECK(synced_ ? add_changes() : add_page());
+    if (synced_ && acknowledging_) acknowledging_->sent(place_);
     return document_.take();
   }
   std::string heartbeat() override {
@@ -179,20 +186,21 @@ class watch final : public api::part_source {
       return {};
     }
     const bool any = batch.last != place_;
-    place_ = batch.last;
-    for (const auto& entity : batch.devices) {
+    for (const auto& [entity, number] : batch.changes) {
+      place_ = number;
       if (!purpose_.covers(entity)) continue;
       const auto found = service_->offered().find(entity);
       if (!found && !is_unreadable(found.error())) return fail(found.error());
       if (!found)
-        document_.gone(entity, "its record cannot be read", place_);
+        document_.gone(entity, gone_reason::unreadable, place_);
       else if (!*found)
-        document_.gone(entity, "the device was forgotten", place_);
+        document_.gone(entity, gone_reason::forgotten, place_);
       else if ((*found)->keys.empty())
         document_.gone(entity, (*found)->why_none, place_);
       else
         document_.put(**found, place_);
     }
+    place_ = batch.last;
     if (any && document_.size() == 0) document_.mark("progress", place_);
     return {};
   }
@@ -200,6 +208,7 @@ class watch final : public api::part_source {
   const service service_;
   const purpose& purpose_;  ///< of service_
   key_document document_;
+  const std::unique_ptr<consumers::membership> acknowledging_;
   std::uint64_t place_;  ///< of the last change that was sent
   std::string after_;
   std::size_t unreadable_ = 0;  ///< of the pages since the beginning, or the last `resync`
@@ -207,20 +216,49 @@ class watch final : public api::part_source {
 };
 
 api::outcome read_all(const service& s, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {"watch"}));
-  const auto watched = api::text_parameter(r, "watch");
-  if (!watched.empty() && watched != "true")
-    return api::refuse(400, "out-of-range", "'watch' must be 'true', or be left out", "watch");
+  CPNS_CHECK(api::only_parameters(r, {"watch", "acks"}));
+  for (const auto* name : {"watch", "acks"})
+    if (const auto value = api::text_parameter(r, name); !value.empty() && value != "true")
+      return api::refuse(400, "out-of-range", "'" + std::string{name} + "' must be 'true', or be left out",
+                         name);
+  const bool watched = !api::text_parameter(r, "watch").empty();
+  const bool acknowledges = !api::text_parameter(r, "acks").empty();
+  if (acknowledges && !watched)
+    return api::refuse(400, "out-of-range", "'acks' is for a watch: add 'watch=true'", "acks");
   CPNS_TRY(const auto* p, s->purpose_for(r));
   s->log().read(r, p->name, "all devices");
   api::response out;
-  if (watched.empty()) {
+  if (!watched) {
     out.parts = std::make_shared<snapshot>(s, *p);
   } else {
     out.type = "application/x-ndjson";
-    out.parts = std::make_shared<watch>(s, *p);
+    out.parts = std::make_shared<watch>(s, *p, acknowledges ? s->programs().join(*p, r.from) : nullptr);
   }
   return out;
+}
+
+/// Of a watch with `acks`.
+api::outcome acknowledge(const service& s, const api::request& r) {
+  CPNS_TRY(const auto* p, s->purpose_for(r));
+  CPNS_TRY(const auto body, api::json_body::read(r, {"watch", "revision"}));
+  CPNS_TRY(const auto name, body.text("watch", 64));
+  CPNS_TRY(const auto revision, body.number("revision", 0, std::numeric_limits<std::int64_t>::max()));
+  switch (s->programs().acknowledge(name, p->name, r.from.process.uid, revision)) {
+  case consumers::answer::done: break;
+  case consumers::answer::no_such_watch:
+    return api::refuse(404, "no-such-watch",
+                       "no watch " + shown(name) + " of your user for the purpose " + p->name +
+                           " is open: its name is in the line \"begun\" of a watch with acks=true",
+                       "watch");
+  case consumers::answer::not_sent_yet:
+    return api::refuse(
+        400, "out-of-range",
+        "'revision' " + std::to_string(revision) +
+            " was not sent to this watch yet: acknowledge that of the line \"synced\", or of a "
+            "later line",
+        "revision");
+  }
+  return api::empty_response();
 }
 
 api::outcome read_device(const service& s, const api::request& r, shown_keys as) {
@@ -310,8 +348,15 @@ std::vector<api::route> key_routes(key_route_parts parts) {
                       .handle = std::move(handle),
                       .body_max = 0};
   };
+  api::route acks{.verb = api::verb::post,
+                  .path = "/v1/keys/{purpose}/acks",
+                  .needs = api::level::nobody,
+                  .handle = [s](const api::request& r) { return acknowledge(s, r); },
+                  .body_max = 1024,
+                  .action = "keys.acknowledge"};  // no key socket has an audit trail
+  acks.needs_store = false;
   return {
-      get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
+      std::move(acks), get("/v1/keys/{purpose}", [s](const api::request& r) { return read_all(s, r); }),
       get("/v1/keys/{purpose}/{entity}", [s](const api::request& r) { return read_device(s, r, with_key); }),
       get("/v1/fingerprints/{purpose}/{entity}",
           [s](const api::request& r) { return read_device(s, r, fingerprint_alone); }),

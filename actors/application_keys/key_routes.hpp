@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
 #include "actors/application_keys/purposes.hpp"
@@ -20,12 +21,13 @@ struct key_route_parts {
   std::shared_ptr<const purposes> known;
   const offered_keys* offered = nullptr;
   key_changes* changes = nullptr;  ///< outlives the routes
+  consumers* programs = nullptr;   ///< outlives the routes and their answers
   const crypto::suite* suite = nullptr;
   std::shared_ptr<const std::atomic<bool>> ending{};  ///< true: searches end early; may be nullptr
 };
 
 /// GET /v1/keys/{purpose}, also as a stream with ?watch, /v1/keys/{purpose}/{entity}, /v1/fingerprints/{purpose}/{entity} and
-/// /v1/identities/{purpose}/{identity}. Each is answered to the processes that the purpose allows.
+/// /v1/identities/{purpose}/{identity}; POST /v1/keys/{purpose}/acks. Each is answered to the processes that the purpose allows.
 std::vector<api::route> key_routes(key_route_parts parts);
 
 }  // namespace cpns::actors

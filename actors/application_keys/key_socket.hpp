@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
 #include "api/http_server.hpp"
@@ -18,11 +19,11 @@ namespace cpns::actors {
 /// listener, and this one has no other routes. Has its own threads.
 class key_socket {
  public:
-  /// `component`: of its log lines. `offered` and `changes` outlive the object. config_range: a user or group does not exist; other errors
-  /// of api::http_server::start.
+  /// `component`: of its log lines. `offered`, `changes` and `programs` outlive the object. config_range: a user or group does not
+  /// exist; other errors of api::http_server::start.
   static result<std::unique_ptr<key_socket>> start(const config::application_keys_config& c,
                                                    const std::string& component, const offered_keys& offered,
-                                                   key_changes& changes);
+                                                   key_changes& changes, consumers& programs);
   /// Waits for requests that run: for a page of the store at most.
   ~key_socket() { *ending_ = true; }
   key_socket(const key_socket&) = delete;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/application_identity.hpp"
@@ -26,6 +27,7 @@ void append_hex(std::string& out, byte_view b) {
 
 std::string identity_of(const crypto::suite& s, const purpose& p, const entity_id& entity,
                         const offered_key& k) {
+  if (k.previous) return k.previous->of(p.name).identity;
   if (p.identity == config::identity_form::opaque)
     return crypto::derive_opaque_identity(s, k.eukey, {p.name, entity, k.which});
   return protocol::readable_identity({entity, k.which, p.name});
@@ -74,12 +76,18 @@ void key_document::add_key(const entity_id& entity, const offered_key& k) {
     text_ += ",";
   }
   member("identity", identity_of(suite_, purpose_, entity, k));
+  const auto* kept = k.previous ? &k.previous->of(purpose_.name) : nullptr;
   text_ += ",\"fingerprint\":\"";
-  append_hex(text_, crypto::derive_application_fingerprint(suite_, k.eukey, name, purpose_.bytes));
+  append_hex(text_, kept != nullptr
+                        ? kept->fingerprint
+                        : crypto::derive_application_fingerprint(suite_, k.eukey, name, purpose_.bytes));
   text_ += "\"";
   if (as_ == shown_keys::with_key) {
     text_ += ",\"key\":\"";
-    append_hex(text_, crypto::derive_application_key(suite_, k.eukey, name, purpose_.bytes).expose());
+    if (kept != nullptr)
+      append_hex(text_, kept->key.expose());
+    else
+      append_hex(text_, crypto::derive_application_key(suite_, k.eukey, name, purpose_.bytes).expose());
     text_ += "\"";
   }
   text_ += "}";
@@ -101,6 +109,10 @@ void key_document::put(const offered_device& d, std::uint64_t revision) {
   begin_line("put", revision);
   text_ += ",";
   member("entity", d.entity.text());
+  if (d.sessions_from) {
+    text_ += ",";
+    member("sessions_from", d.sessions_from->text());
+  }
   text_ += ",\"keys\":[";
   for (const auto& k : d.keys) {
     if (&k != &d.keys.front()) text_ += ",";
@@ -109,18 +121,27 @@ void key_document::put(const offered_device& d, std::uint64_t revision) {
   text_ += "]}\n";
 }
 
-void key_document::gone(const entity_id& entity, std::string_view reason, std::uint64_t revision) {
+void key_document::gone(const entity_id& entity, gone_reason reason, std::uint64_t revision) {
   begin_line("gone", revision);
   text_ += ",";
   member("entity", entity.text());
   text_ += ",";
-  member("reason", reason);
+  member("reason", name_of(reason));
+  text_ += ",";
+  member("text", meaning_of(reason));
   text_ += "}\n";
 }
 
 void key_document::synced(std::size_t unreadable, std::uint64_t revision) {
   begin_line("synced", revision);
   text_.append(",\"unreadable\":").append(std::to_string(unreadable)).append("}\n");
+}
+
+void key_document::begun(std::string_view watch, std::uint64_t revision) {
+  begin_line("begun", revision);
+  text_ += ",";
+  member("watch", watch);
+  text_ += "}\n";
 }
 
 void key_document::mark(std::string_view event, std::uint64_t revision) {

@@ -33,12 +33,15 @@ class key_document {
 
   // Of a stream, in place of begin(), add() and end(): lines.
 
-  /// {"event":"put","revision","entity","keys":[...]}: all keys of a device, in place of those of before.
+  /// {"event":"put","revision","entity","sessions_from","keys":[...]}: all keys of a device, in place of those of before.
+  /// `sessions_from` is left out if there is none.
   void put(const offered_device& d, std::uint64_t revision);
-  /// {"event":"gone","revision","entity","reason"}: the device has no keys. `reason`: a sentence of a role, without names.
-  void gone(const entity_id& entity, std::string_view reason, std::uint64_t revision);
+  /// {"event":"gone","revision","entity","reason","text"}: the device has no keys.
+  void gone(const entity_id& entity, gone_reason reason, std::uint64_t revision);
   /// {"event":"synced","revision","unreadable"}: `unreadable` devices were left out.
   void synced(std::size_t unreadable, std::uint64_t revision);
+  /// {"event":"begun","revision","watch"}: the name of the watch in acknowledgements.
+  void begun(std::string_view watch, std::uint64_t revision);
   /// {"event":EVENT,"revision"}
   void mark(std::string_view event, std::uint64_t revision);
   /// What was written since the last call, which the caller wipes.

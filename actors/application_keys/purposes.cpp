@@ -22,10 +22,14 @@ std::string purpose::setting(std::string_view member) const {
   return "application_keys.purposes." + name + "." + std::string{member};
 }
 
+purpose without_readers(const std::string& name, const config::key_purpose& c) {
+  return {name, c.bytes, c.identity, {}, {}, c.entities};
+}
+
 result<purposes> purposes::make(const config::application_keys_config& c) {
   purposes out;
   for (const auto& [name, wanted] : c.purposes) {
-    purpose p{name, wanted.bytes, wanted.identity, {}, {}, wanted.entities};
+    auto p = without_readers(name, wanted);
     for (const auto& user : wanted.allow.users) {
       CPNS_TRY(const auto id, api::user_named(user, p.setting("allow.users")));
       p.users.insert(id);

@@ -31,6 +31,9 @@ struct purpose {
   [[nodiscard]] std::string setting(std::string_view member) const;
 };
 
+/// The purpose without its users and groups, as if it allowed nobody.
+purpose without_readers(const std::string& name, const config::key_purpose& c);
+
 /// Immutable, [thread-safe].
 class purposes {
  public:

@@ -66,6 +66,10 @@ struct gw_saved {
   std::uint64_t number;
   status outcome;
 };
+/// The programs that use keys have that of the last gw_publish.
+struct gw_consumers_ready {
+  epoch published;
+};
 struct gw_tick {};
 struct gw_describe {
   bool in_full = false;  ///< with signal strength and history
@@ -94,7 +98,8 @@ using device_actor = caf::typed_actor<
         std::string>,             // an operator requests the next key now; answers "" or why not
     caf::reacts_to<gw_settings>,  // the configuration was read again
     caf::reacts_to<gw_saved>,     // its write became durable, or failed
-    caf::reacts_to<gw_tick>,      // its deadline has passed
+    caf::reacts_to<gw_consumers_ready>,
+    caf::reacts_to<gw_tick>,                      // its deadline has passed
     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
     // An operator's decision: "" once it is durable, otherwise the error.
     caf::replies_to<gw_decision>::with<std::string>,
@@ -287,6 +292,7 @@ CPNS_GW_MESSAGE(gw_decision)
 CPNS_GW_MESSAGE(gw_update)
 CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)
+CPNS_GW_MESSAGE(gw_consumers_ready)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)
 CPNS_GW_MESSAGE(gw_forget)

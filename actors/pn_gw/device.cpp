@@ -1,17 +1,18 @@
 #include "actors/pn_gw/device.hpp"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "actors/pn_gw/device_records.hpp"
 #include "actors/pn_gw/event_line.hpp"
+#include "actors/pn_gw/open_answers.hpp"
 #include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/unproven_links.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
-#include "crypto/suite.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -27,7 +28,8 @@ class pn_gw_device {
       : self_(self), index_(parts.index), name_(std::move(parts.name)), entity_(parts.record.entity),
         user_(parts.record.user), shared_(std::move(parts.shared)), uplink_(std::move(parts.uplink)),
         supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)), stored_(parts.stored),
-        row_(parts.row), machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
+        row_(parts.row), machine_(parts.rested ? machine_after_rest(*shared_, settings_, parts)
+                                               : machine_of(*shared_, settings_, std::move(parts.record))),
         same_id_(std::move(parts.same_id)) {
     if (parts.rested)
       take_over(*parts.rested, parts.place.address);  // a message follows
@@ -105,7 +107,7 @@ class pn_gw_device {
       promise.deliver(std::move(why));
     } else {
       const bool released = approved && machine_.state() == pn_gw_state::quarantined;
-      (released ? releasing_ : undecided_).push_back(promise);
+      answers_.decision(promise, released);
       machine_.handle_approval(now(), approved);
     }
     apply();
@@ -126,12 +128,16 @@ class pn_gw_device {
   caf::result<std::string> forget() {
     auto promise = self_->make_response_promise<std::string>();
     if (is_certain())
-      forgetting_.push_back(promise);
+      answers_.forgetting(promise);
     else
       promise.deliver(no_writes());
     erase_record();
     apply();
     return promise;
+  }
+  void consumers_ready(const gw_consumers_ready& m) {
+    if (is_certain()) machine_.handle_consumers_ready(now(), m.published);
+    apply();
   }
   void tick() {
     deadline_ = time_never;
@@ -185,27 +191,12 @@ class pn_gw_device {
   }
   /// Ends when the pending write has completed.
   void shut_down() {
-    deliver(releasing_, "not known to be done: the gateway is stopping");
+    answers_.released("not known to be done: the gateway is stopping");
     stop_working();
     if (!saving_) self_->quit();
   }
 
  private:
-  [[nodiscard]] pn_gw_machine made_from(device_record record) const {
-    return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
-            clock(),   dates(),           shared_->claimants.get()};
-  }
-  [[nodiscard]] pn_gw_machine gone_on(device_parts& parts) const {
-    return {settings_,
-            std::move(parts.record),
-            *parts.rested,
-            parts.place,
-            crypto::openssl_suite(),
-            crypto::system_entropy(),
-            clock(),
-            dates(),
-            shared_->claimants.get()};
-  }
   void take_over(const gw_resting& rested, const std::string& address) {
     if (rested.link) {
       links_ = {*rested.link};
@@ -217,8 +208,8 @@ class pn_gw_device {
   }
   /// What it needs to go on later, if it waits for nothing but its deadline.
   [[nodiscard]] std::optional<gw_resting> may_rest() const {
-    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !undecided_.empty() ||
-        !releasing_.empty() || !forgetting_.empty() || links_.size() > 1)
+    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !answers_.none() ||
+        links_.size() > 1)
       return std::nullopt;
     auto rested = machine_.rest(clock());
     // The machine forgets a link that it closes; the radio reports its end a moment later.
@@ -243,7 +234,7 @@ class pn_gw_device {
     uncertain_ = true;
     looks_again_ = clock() + store_glance;
     answer("not known to be done: " + why);
-    deliver(forgetting_, "not known to be done: " + why);
+    answers_.forgotten("not known to be done: " + why);
   }
 
   [[nodiscard]] storage::commit_done when_written() {
@@ -253,7 +244,7 @@ class pn_gw_device {
   }
   /// After the pending write, if there is one.
   void erase_record() {
-    if (saving_ || ending_ || forgetting_.empty()) return;
+    if (saving_ || ending_ || !answers_.forgets()) return;
     saving_ = erasing_ = true;
     store().erase(entity_, when_written());
   }
@@ -263,9 +254,10 @@ class pn_gw_device {
       return ending_ ? self_->quit() : apply();
     }
     stored_ = false;
+    if (shared_->previous != nullptr) shared_->previous->forget(entity_);
     leave_tally();
     answer("not done: the PNE was forgotten");
-    deliver(forgetting_, "");
+    answers_.forgotten("");
     end();
   }
 
@@ -297,7 +289,7 @@ class pn_gw_device {
     if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
-      machine_ = made_from(std::move(stored));
+      machine_ = machine_of(*shared_, settings_, std::move(stored));
       for (const auto& link : links_) act(gw_close_link{link, "the device continues from the stored record"});
       waiting_.clear();
     } else {
@@ -305,20 +297,16 @@ class pn_gw_device {
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
-  using promises = std::vector<caf::typed_response_promise<std::string>>;
-  static void deliver(promises& to, const std::string& text) {
-    for (auto& promise : std::exchange(to, {})) promise.deliver(text);
-  }
   void answer(const std::string& text) {
-    deliver(undecided_, text);
-    deliver(releasing_, text);
+    answers_.decided(text);
+    answers_.released(text);
   }
   /// No write is pending.
   void answer_decisions() {
-    deliver(undecided_, "");
+    answers_.decided("");
     const auto state = machine_.state();
     if (state == pn_gw_state::requesting || state == pn_gw_state::recovering) return;  // the server decides
-    deliver(releasing_, state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
+    answers_.released(state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
   }
 
   /// Applies outputs in order; outputs after a write wait until it is durable.
@@ -328,6 +316,7 @@ class pn_gw_device {
       if (!output) break;
       std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
+    if (!saving_ && machine_.state() != pn_gw_state::publishing) published_.reset();
     tell_history();
     if (!saving_) answer_decisions();
     if (!supervisor_) return;
@@ -389,11 +378,19 @@ class pn_gw_device {
   }
   [[nodiscard]] time_point clock() const { return shared_->clock(); }
   [[nodiscard]] key_store& store() const { return *shared_->store; }
-  [[nodiscard]] gw_dates dates() const { return shared_->dates ? shared_->dates() : gw_dates{clock()}; }
+  [[nodiscard]] gw_dates dates() const { return dates_now(*shared_); }
 
   void act(gw_persist&& o) {
     saving_ = true;
+    keep_retired(*shared_, o);
     store().save(*o.record, when_written(), row_);
+  }
+  void act(gw_publish&& o) {
+    if (shared_->programs != nullptr)
+      published_ = shared_->programs->wait_for(entity_, [me = device_actor{self_}, which = o.which] {
+        caf::anon_send(me, gw_consumers_ready{which});
+      });
+    if (!published_) machine_.handle_consumers_ready(now(), o.which);
   }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
@@ -413,6 +410,9 @@ class pn_gw_device {
     const auto at = clock();
     shared_->counted->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
+    if (o.kind == gw_event::kind_t::consumer_late && published_)
+      if (const auto late = published_->give_up(); !late.empty())
+        o.why = late + " did not acknowledge the next key in time; the PNE gets it now";
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
@@ -437,16 +437,16 @@ class pn_gw_device {
   bool stored_;        ///< the store has the record
   row_mark row_;       ///< of the stored record; not while uncertain_
   pn_gw_machine machine_;
-  std::map<gw_link, std::string> addresses_;  ///< of its links
-  std::string same_id_;                       ///< the two addresses seen last
-  std::vector<gw_link> links_;                ///< its open links
-  std::vector<gw_link> unjudged_;             ///< unproven ones whose exchange is not over
-  std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
-  std::optional<gw_link> proven_;             ///< the link on which a tag verified last
-  std::vector<pne_history::event> news_;      ///< not in the history yet
-  time_point heard_ = time_zero;              ///< the last contact that is not there yet
-  promises undecided_, forgetting_;
-  promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
+  std::unique_ptr<consumers::wait> published_;  ///< while programs are waited for
+  std::map<gw_link, std::string> addresses_;    ///< of its links
+  std::string same_id_;                         ///< the two addresses seen last
+  std::vector<gw_link> links_;                  ///< its open links
+  std::vector<gw_link> unjudged_;               ///< unproven ones whose exchange is not over
+  std::vector<gw_detected> waiting_;            ///< detections deferred while uncertain_
+  std::optional<gw_link> proven_;               ///< the link on which a tag verified last
+  std::vector<pne_history::event> news_;        ///< not in the history yet
+  time_point heard_ = time_zero;                ///< the last contact that is not there yet
+  open_answers answers_;
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock();
@@ -456,8 +456,7 @@ class pn_gw_device {
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
   bool logged_unreadable_ = false;
   bool ending_ = false;
-  bool reported_unneeded_ = false;
-  bool reported_rest_ = false;
+  bool reported_unneeded_ = false, reported_rest_ = false;
 };
 
 }  // namespace
@@ -485,6 +484,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_update&) { return d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
+        [d](const gw_consumers_ready& m) { d->consumers_ready(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe& m) { return d->describe(m.in_full); },
         [d](const gw_decision& m) { return d->decision(m.approved); },

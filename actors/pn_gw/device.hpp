@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -27,6 +29,8 @@ struct shared_parts {
   std::shared_ptr<pne_history> history;
   std::shared_ptr<const supervisor_metrics> counted;
   std::shared_ptr<pne_tally> tally;
+  consumers* programs = nullptr;      ///< outlives the actors; nullptr: no program has keys
+  previous_keys* previous = nullptr;  ///< outlives the actors; nullptr: no program gets keys
 };
 
 struct device_parts {
@@ -47,10 +51,13 @@ struct device_parts {
 
 /// Whether an actor of the device has to stay, or to be made again, without a link.
 inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
+/// Whether an actor of the device has something to do after it was stopped, before the device is seen again.
+inline bool is_unfinished(const protocol::device_record& r) { return owes_server(r) || r.has_unproven(); }
 
-/// The stored devices that have to go on before they are seen again: with a report that the server has not answered, or a
-/// refill. `each` is called with the summary of every device, in no particular order, by other threads, but one after the
-/// other. Records that cannot be read are logged. Fails only if the store itself cannot be read.
+/// The stored devices that have to go on before they are seen again: with a report that the server has not answered, a
+/// refill, or a key that is `unproven` because a crash cut its exchange off. `each` is called with the summary of every
+/// device, in no particular order, by other threads, but one after the other. Records that cannot be read are logged. Fails
+/// only if the store itself cannot be read.
 result<std::vector<entity_id>>
 unfinished_devices(key_store& store, const std::function<void(const protocol::device_summary&)>& each);
 

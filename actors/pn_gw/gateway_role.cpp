@@ -23,6 +23,7 @@
 #include "base/text.hpp"
 #include "config/loader.hpp"
 #include "config/memory_budget.hpp"
+#include "crypto/suite.hpp"
 #include "metrics/certificates.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -51,6 +52,7 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   s.healing_reserve = c.healing_reserve;
   s.amnesia_budget = c.amnesia_budget;
   s.rekey_jitter_percent = c.rekey.jitter_percent;
+  if (c.application_keys) s.consumer_wait = c.application_keys->consumer_wait;
   if (c.rekey.interval) s.rekey_override = std::chrono::ceil<seconds>(*c.rekey.interval);
   r->validation = c.validation;
   r->devices_max = c.limits.devices;
@@ -131,6 +133,11 @@ struct gateway_role::impl {
   metrics::registry counted;
   const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
   key_changes offered_changes;
+  consumers programs{std::string{gateway_component}, offered_changes};
+  const std::unique_ptr<previous_keys> previous =
+      config.application_keys ? std::make_unique<previous_keys>(*config.application_keys,
+                                                                crypto::openssl_suite(), offered_changes)
+                              : nullptr;
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -301,6 +308,8 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.rules = std::move(rules);
   parts.radios = m.radios;
   parts.store = &m.keys;
+  if (c.application_keys) parts.programs = &m.programs;
+  parts.previous = m.previous.get();
   parts.unfinished = std::move(unfinished);
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
@@ -367,6 +376,8 @@ json::value gateway_role::parameters_of(const std::string& radio) {
   return out;
 }
 key_changes& gateway_role::offered_changes() const { return impl_->offered_changes; }
+consumers& gateway_role::programs() const { return impl_->programs; }
+const previous_keys& gateway_role::previous() const { return *impl_->previous; }
 metrics::registry& gateway_role::counted() const { return impl_->counted; }
 
 json::object gateway_role::overview() {
@@ -375,6 +386,7 @@ json::object gateway_role::overview() {
   if (auto window = permit()) out["permit"] = std::move(*window);
   if (auto link = server()) out["server"] = std::move(*link);
   out["radios"] = describe_radio_states(impl_->radios);
+  if (impl_->config.application_keys) out["consumers"] = impl_->programs.describe();
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;
 }

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/application_keys/key_changes.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/listing.hpp"
 #include "actors/pn_gw/password_change.hpp"
 #include "base/ids.hpp"
@@ -63,6 +65,10 @@ class gateway_role {
   boost::json::object overview();
   /// Of the devices whose records are written, if the configuration has application_keys. Lives as long as the role.
   [[nodiscard]] key_changes& offered_changes() const;
+  /// The programs that acknowledge the keys; lives as long as the role.
+  [[nodiscard]] consumers& programs() const;
+  /// Of its devices. Only if the configuration has application_keys. Lives as long as the role.
+  [[nodiscard]] const previous_keys& previous() const;
   /// Lives as long as the role; its text() not after drain(). [thread-safe]
   [[nodiscard]] metrics::registry& counted() const;
   /// Reasons, as sentences; empty: the role is ready.

@@ -224,7 +224,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   auto stored = parts_.store->read(id);
   if (!stored || !stored->record) return;
   parts_.tally->put_stored(*stored->record, parts_.rules->device.rekey_override);
-  if (owes_server(*stored->record)) spawn(id, *std::move(stored));
+  if (is_unfinished(*stored->record)) spawn(id, *std::move(stored));
 }
 
 void supervisor_state::arm() {

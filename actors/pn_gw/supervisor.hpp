@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
@@ -42,7 +44,8 @@ struct supervisor_rules {
 struct supervisor_parts {
   std::shared_ptr<const supervisor_rules> rules;
   std::vector<open_radio_entry> radios;
-  key_store* store = nullptr;  ///< outlives the actor
+  key_store* store = nullptr;     ///< outlives the actor
+  consumers* programs = nullptr;  ///< outlives the actor; nullptr: no program has keys
   /// Those that owe the server something; none: the supervisor looks for them in the store.
   std::optional<std::vector<entity_id>> unfinished;
   std::shared_ptr<pne_history> history;
@@ -55,6 +58,7 @@ struct supervisor_parts {
   std::vector<metrics::gauge> radio_links{};  ///< one for each of `radios`; empty: they are not counted
   std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
   std::size_t mailboxes = message_credit::most_default;  ///< bytes of messages that wait for devices
+  previous_keys* previous = nullptr;                     ///< of shared_parts
 
   [[nodiscard]] metrics::gauge links_of(protocol::gw_link link) const {
     return link.transport < radio_links.size() ? radio_links[link.transport] : metrics::gauge{};

@@ -172,7 +172,7 @@ class supervisor_state {
       std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));
   const std::shared_ptr<const shared_parts> of_devices_ = std::make_shared<const shared_parts>(
       shared_parts{parts_.clock, parts_.dates, send_, rssi_, parts_.store, claimants_, lines_, parts_.history,
-                   parts_.counted, parts_.tally});
+                   parts_.counted, parts_.tally, parts_.programs, parts_.previous});
   permit_window permit_;
   deadline_heap deadlines_, detections_;
   armed_timers armed_;

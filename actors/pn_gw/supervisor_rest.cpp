@@ -176,7 +176,7 @@ void supervisor_state::go_on_with_unfinished() {
     if (!stored)
       log::error(gateway_component, "record-unreadable", stored.error().message(),
                  {{"entity", entity.text()}});
-    if (!stored || !stored->record || !owes_server(*stored->record)) continue;
+    if (!stored || !stored->record || !is_unfinished(*stored->record)) continue;
     // A request that is not a refill goes on when the PNE comes, which may be never.
     const bool waits_for_pne = stored->record->request && !stored->record->request_is_refill;
     const auto device = spawn(entity, *std::move(stored));

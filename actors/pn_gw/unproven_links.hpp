@@ -26,7 +26,8 @@ namespace cpns::actors {
 /// Whether an exchange is under way that may prove the link of an answer.
 constexpr bool may_prove_links(protocol::pn_gw_state s) {
   using enum protocol::pn_gw_state;
-  return s == validating || s == requesting || s == delivering || s == updating || s == recovering;
+  return s == validating || s == requesting || s == publishing || s == delivering || s == updating ||
+         s == recovering;
 }
 
 /// Each link waits for its turn, then is asked (DREQ), then answers and is judged. `spare` are links whose turn is over:

@@ -19,10 +19,11 @@ constexpr seconds write_again_after{1};  // between attempts after a failed writ
 class pne_device {
  public:
   pne_device(pne_actor::pointer self, pne_device_parts parts)
-      : self_(self), index_(parts.index), entity_(parts.settings.entity.text()), keys_(std::move(parts.keys)),
-        clock_(std::move(parts.clock)), send_(std::move(parts.send)), fleet_(std::move(parts.fleet)),
-        counted_(parts.counted), machine_(std::move(parts.settings), std::move(parts.record),
-                                          crypto::openssl_suite(), crypto::system_entropy(), clock_()) {
+      : self_(self), index_(parts.index), device_(parts.settings.entity), entity_(device_.text()),
+        keys_(std::move(parts.keys)), clock_(std::move(parts.clock)), send_(std::move(parts.send)),
+        fleet_(std::move(parts.fleet)), counted_(parts.counted), previous_(parts.previous),
+        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
+                 crypto::system_entropy(), clock_()) {
     count_state();
   }
 
@@ -182,7 +183,13 @@ class pne_device {
               {{"entity", entity_}});
   }
 
-  void act(pne_persist& o) { save(o.record); }
+  void act(pne_persist& o) {
+    if (previous_ != nullptr) {
+      if (o.retired) previous_->keep(device_, o.retired->which, o.retired->eukey, o.record.current->which);
+      if (o.record.highest() == nullptr) previous_->forget(device_);
+    }
+    save(o.record);
+  }
   void act(pne_send& o) {
     if (link_) send_(link_->first, link_->second, o.message);
   }
@@ -198,12 +205,14 @@ class pne_device {
 
   pne_actor::pointer self_;
   std::uint64_t index_;
-  std::string entity_;
+  entity_id device_;
+  std::string entity_;  ///< the text of device_
   std::shared_ptr<device_keys> keys_;
   clock_fn clock_;
   radio_send_fn send_;
   fleet_actor fleet_;
   pne_metrics counted_;
+  previous_keys* previous_;
   std::optional<pne_state> counted_as_;
   metrics::presence presence_;  ///< in the state `counted_as_`
   pne_machine machine_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pne/actors.hpp"
 #include "actors/pne/device_keys.hpp"
 #include "actors/pne/pne_metrics.hpp"
@@ -23,6 +24,7 @@ struct pne_device_parts {
   radio_send_fn send;
   fleet_actor fleet;
   pne_metrics counted{};
+  previous_keys* previous = nullptr;  ///< outlives the actor; nullptr: no program gets keys
 };
 
 /// Spawns the actor. The machine is powered on at once.

@@ -22,7 +22,7 @@ class fleet {
  public:
   fleet(fleet_actor::pointer self, fleet_parts parts)
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
-        failed_(std::move(parts.failed)), counted_(parts.counted),
+        failed_(std::move(parts.failed)), counted_(parts.counted), previous_(parts.previous),
         send_(sender_over(radios_, std::string{pne_component})), mailboxes_(parts.mailboxes) {
     self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     for (auto& m : parts.members) {
@@ -219,7 +219,8 @@ class fleet {
                                                  .clock = clock_,
                                                  .send = send_,
                                                  .fleet = fleet_actor{self_},
-                                                 .counted = counted_});
+                                                 .counted = counted_,
+                                                 .previous = previous_});
     self_->monitor(m.actor);
     by_actor_[m.actor.id()] = index;
     deadlines_.set(index, time_never);
@@ -324,6 +325,7 @@ class fleet {
   clock_fn clock_;
   std::function<void(std::string)> failed_;
   pne_metrics counted_;
+  previous_keys* previous_;
   radio_send_fn send_;
   message_credit mailboxes_;
   drop_line drops_;

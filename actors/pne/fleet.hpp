@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/application_keys/previous_keys.hpp"
 #include "actors/pne/actors.hpp"
 #include "actors/pne/device.hpp"
 #include "actors/radio.hpp"
@@ -17,7 +18,7 @@
 namespace cpns::actors {
 
 struct fleet_parts {
-  /// pne_device_parts without `index`, `send` and `fleet`, which the fleet sets.
+  /// pne_device_parts without those that the fleet sets, or has for all.
   struct member {
     protocol::pne_settings settings;
     std::shared_ptr<device_keys> keys;    ///< null: they cannot be opened, `record` is the error
@@ -30,6 +31,7 @@ struct fleet_parts {
   std::function<void(std::string)> failed;  ///< the role cannot continue. [thread-safe]
   pne_metrics counted{};
   std::size_t mailboxes = message_credit::most_default;  ///< bytes of messages that wait for devices
+  previous_keys* previous = nullptr;                     ///< of pne_device_parts
 };
 
 fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);

@@ -68,6 +68,8 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 struct pne_role::impl {
   metrics::registry counted;
   key_changes offered_changes;
+  consumers programs{std::string{pne_component}, offered_changes};
+  std::unique_ptr<previous_keys> previous;  ///< with application_keys
   // In the order of construction; torn down in reverse by drain().
   std::vector<descriptor> locks;
   std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`
@@ -80,7 +82,7 @@ struct pne_role::impl {
   std::shared_ptr<std::atomic<fleet_actor*>> wake_target =
       std::make_shared<std::atomic<fleet_actor*>>(nullptr);
   std::unique_ptr<storage::key_changer> keys;
-  std::unique_ptr<pne_offer> offer;
+  std::unique_ptr<offered_keys> offer;
   std::size_t count = 0;
   bool down = false;
 };
@@ -112,7 +114,13 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   m.count = devices.size();
   m.locks = std::move(own.locks);
   m.slots = std::move(own.slots);
-  if (c.application_keys) m.offer = std::make_unique<pne_offer>(std::move(offered), m.slots.get());
+  if (c.application_keys) {
+    m.previous =
+        std::make_unique<previous_keys>(*c.application_keys, crypto::openssl_suite(), m.offered_changes);
+    m.offer = std::make_unique<offer_with_previous>(
+        std::make_unique<pne_offer>(std::move(offered), m.slots.get()), *m.previous);
+    parts.previous = m.previous.get();
+  }
   auto& places = own.places;
   auto place = !c.keys_dir.empty() ? c.keys_dir.string()
                : places.empty()    ? std::string{}
@@ -233,6 +241,7 @@ std::vector<std::string> pne_role::not_ready() {
 }
 
 const offered_keys* pne_role::offered() const { return impl_->offer.get(); }
+consumers& pne_role::programs() const { return impl_->programs; }
 key_changes& pne_role::offered_changes() const { return impl_->offered_changes; }
 
 storage::key_changer& pne_role::keys() { return *impl_->keys; }

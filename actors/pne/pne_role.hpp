@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/consumers.hpp"
 #include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/offered_keys.hpp"
 #include "actors/pne/opened_keys.hpp"
@@ -51,6 +52,8 @@ class pne_role {
   [[nodiscard]] const offered_keys* offered() const;
   /// Of these devices. Lives as long as the role. [thread-safe]
   [[nodiscard]] key_changes& offered_changes() const;
+  /// The programs that acknowledge the keys: nothing waits for them. Lives as long as the role.
+  [[nodiscard]] consumers& programs() const;
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
   /// The role cannot continue: a radio failed, the store is lost, or no device has readable keys. [thread-safe]

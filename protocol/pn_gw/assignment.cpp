@@ -28,11 +28,10 @@ bool is_final(link_status s) {
 }
 
 void forget_unconfirmed(std::vector<held_key>& keys) {
-  auto surplus = std::count_if(keys.begin(), keys.end(),
-                               [](const held_key& k) { return k.use == key_use::handed_out; }) -
-                 handed_out_max;
-  std::erase_if(keys,
-                [&surplus](const held_key& k) { return k.use == key_use::handed_out && surplus-- > 0; });
+  auto surplus =
+      std::count_if(keys.begin(), keys.end(), [](const held_key& k) { return was_handed_out(k.use); }) -
+      handed_out_max;
+  std::erase_if(keys, [&surplus](const held_key& k) { return was_handed_out(k.use) && surplus-- > 0; });
 }
 
 }  // namespace
@@ -170,6 +169,7 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   const auto& response = done.answer.response;
   if (answer.chain && response.highest)
     record.chain = held_chain{*response.highest, answer.generation, *answer.chain};
+  if (response.resets > record.resets) withdraw_own();
   record.resets = response.resets;
   record.standing = device_standing::normal;
   record.standing_reason.clear();

@@ -58,8 +58,9 @@ void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool 
   fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
 }
 
-// Step 9. Built once for this DRSP; the secret inputs are wiped at the end of this function.
-void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
+// Step 9. KDEL is built once for this DRSP; the secret inputs are wiped at the end of this function. A program of the
+// gateway that learned the key later than the PNE would refuse the PNE, so KDEL is sent after the programs were told.
+void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   const auto& response = what.answer->response;
   const auto& classified = what.answer->classified;
   const auto* key = next_key(*what.answer);
@@ -97,7 +98,7 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   about_to_change();
   const auto mine = std::find_if(record.keys.begin(), record.keys.end(),
                                  [&m](const held_key& k) { return k.which == m.which; });
-  mine->use = key_use::handed_out;
+  mine->use = classified.is_verified() ? key_use::handed_out : key_use::unproven;
   if (what.healing) {
     const auto today = day_of(date_of(now));
     if (record.budget_day != today) record.unchained_built = 0;
@@ -106,7 +107,7 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) emit(kind_t::answered, m.which);
-  emit(kind_t::delivering, m.which);
+  renewed = classified.is_verified() ? std::optional{m.which} : std::nullopt;
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
@@ -120,13 +121,36 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   d.sends_left = settings.retries;
   d.expires = what.answer->dreq->begun + context_lifetime;
   d.healing = what.healing;
-  outputs.emplace_back(gw_send{d.link, d.kdel});
   timers.stop(gw_timer::ask);
-  timers.set(gw_timer::answer, now + settings.answer_timeout);
   // A healed peer may be a stranger: the device may still prove itself in this exchange.
   open.answers.clear();
   if (!d.healing) open = {};
+  const auto until = std::min(now + settings.consumer_wait, d.expires);
   activity = std::move(d);
+  if (settings.consumer_wait == milliseconds{0}) return fire(pn_gw_trigger::consumers_ready, now);
+  timers.set(gw_timer::answer, until);
+  outputs.emplace_back(gw_publish{m.which});
+}
+
+void pn_gw_machine::impl::handle_consumers_ready(time_point now, epoch published) {
+  const auto* d = std::get_if<gw_delivering>(&activity);
+  if (d != nullptr && d->which == published) fire(pn_gw_trigger::consumers_ready, now);
+}
+
+/// A program that is dead or slow must not stop the renewal.
+void pn_gw_machine::impl::consumers_are_late(time_point now) {
+  emit(kind_t::consumer_late, std::get<gw_delivering>(activity).which);
+  send_kdel(now);
+}
+
+void pn_gw_machine::impl::send_kdel(time_point now) {
+  const auto& d = std::get<gw_delivering>(activity);
+  if (now >= d.expires)
+    return fail_with(now, "the PNE has forgotten its answer while programs were waited for", seconds{0},
+                     d.healing);
+  emit(kind_t::delivering, d.which);
+  timers.set(gw_timer::answer, now + settings.answer_timeout);
+  outputs.emplace_back(gw_send{d.link, d.kdel});
 }
 
 void pn_gw_machine::impl::resend_kdel(time_point now) {
@@ -166,6 +190,11 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   timers.stop(gw_timer::answer);
   about_to_change();
   approve_if_let_in(now);
+  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one.
+  if (const auto* key = record.find(own); has_own() && key != nullptr && lacks_proof(key->use))
+    end_sessions_below(own);
+  std::optional<held_key> retired;
+  if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());
@@ -175,7 +204,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   record.keyed_since = unix_milliseconds(date_of(now));
   record.resets = what.resets;
   record.chain.reset();
-  persist_record();
+  persist_record(std::move(retired));
   attempts = 0;
   bad_possessions = 0;
   woke = false;
@@ -186,6 +215,28 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   amnesia.reset();
   send_kret(what.th1, links.front());
   report(now);
+}
+
+void pn_gw_machine::impl::end_sessions_below(epoch which) {
+  record.sessions_from = std::max(record.sessions_from.value_or(epoch{}), which);
+}
+
+/// The server verified a reset: the PNE has none of the keys that it ever got.
+void pn_gw_machine::impl::withdraw_own() {
+  if (!has_own()) return;
+  epoch newest;
+  for (const auto& k : record.keys)
+    if (k.use != key_use::unused) newest = std::max(newest, k.which);
+  end_sessions_below(epoch::from_value(std::min(newest.value() + 1, epoch::max_value)));
+}
+
+/// The exchange of the peer that had proven no key is over, and nobody knows whether it has the key now.
+void pn_gw_machine::impl::lapse_unproven() {
+  if (!record.has_unproven()) return;
+  about_to_change();
+  for (auto& k : record.keys)
+    if (k.use == key_use::unproven) k.use = key_use::lapsed;
+  persist_record();
 }
 
 // After each verification of the own epoch, because an earlier KRET may have been lost.
@@ -233,6 +284,9 @@ void pn_gw_machine::handle_refusal(time_point now, const request_id& id, const r
 }
 void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
   impl_->handle_report_outcome(now, reported, outcome);
+}
+void pn_gw_machine::handle_consumers_ready(time_point now, epoch published) {
+  impl_->handle_consumers_ready(now, published);
 }
 void pn_gw_machine::handle_server_ready(time_point now) { impl_->handle_server_ready(now); }
 void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }

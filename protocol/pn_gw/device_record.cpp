@@ -9,8 +9,10 @@
 namespace cpns::protocol {
 namespace {
 
-constexpr std::uint64_t device_record_schema = 1;
-constexpr std::size_t fields = 24;
+// Without a key that lacks proof and without `sessions_from`: earlier versions read these rows, too.
+constexpr std::uint64_t device_record_schema_1 = 1;
+constexpr std::uint64_t device_record_schema = 2;
+constexpr std::size_t fields_1 = 24, fields = 25;
 constexpr std::size_t held_keys_max = 4096, text_max = 1024;
 constexpr std::size_t fixed_size = 1024, key_size = 64;
 
@@ -44,25 +46,25 @@ struct key_view {
   key_use use;
 };
 
-result<key_view> read_key(reader& r) {
+result<key_view> read_key(reader& r, key_use last) {
   constexpr std::string_view at = "device record.keys";
   CPNS_CHECK(r.array_of(at, 4));
   CPNS_TRY(const auto which, read_epoch(r, at));
   CPNS_TRY(const auto set, read_id<set_id>(r, at));
   CPNS_TRY(const auto eukey, r.bstr(at, 32, 32));
-  CPNS_TRY(const auto use, r.uint(at, static_cast<std::uint64_t>(key_use::own)));
+  CPNS_TRY(const auto use, r.uint(at, static_cast<std::uint64_t>(last)));
   return key_view{which, set, eukey.first<32>(), static_cast<key_use>(use)};
 }
 
 /// Calls `begin` with the number of keys, then `each` for each of them.
 template <class Begin, class Each>
-status read_keys(reader& r, Begin begin, Each each) {
+status read_keys(reader& r, key_use last_use, Begin begin, Each each) {
   CPNS_TRY(const auto n, r.array("device record.keys", 0, held_keys_max));
   begin(n);
   std::size_t own = 0;
   std::optional<epoch> last;
   for (std::size_t i = 0; i < n; ++i) {
-    CPNS_TRY(const auto k, read_key(r));
+    CPNS_TRY(const auto k, read_key(r, last_use));
     if (last && k.which <= *last)
       return fail(errc::store_damaged, "device record.keys: not in ascending order");
     last = k.which;
@@ -85,12 +87,14 @@ result<std::optional<held_chain>> read_chain(reader& r) {
   return std::optional<held_chain>{std::move(c)};
 }
 
-status read_names(reader& r, entity_id& entity, user_id& user) {
-  CPNS_CHECK(r.array_of("device record", fields));
-  CPNS_CHECK(read_schema(r, "device record", device_record_schema));
+/// Whether the record has schema 1.
+result<bool> read_names(reader& r, entity_id& entity, user_id& user) {
+  CPNS_TRY(const auto length, r.array("device record", fields_1, fields));
+  const bool first = length == fields_1;
+  CPNS_CHECK(read_schema(r, "device record", first ? device_record_schema_1 : device_record_schema));
   CPNS_TRY(entity, read_entity(r, "device record.entity"));
   CPNS_TRY(user, read_user(r, "device record.user"));
-  return {};
+  return first;
 }
 
 status read_standing(reader& r, device_record& out) {
@@ -130,14 +134,17 @@ status read_history(reader& r, device_record& out) {
   return {};
 }
 
-/// All but the keys; `keys` reads those.
+/// All but the keys; `keys` reads those, up to the given use.
 template <class Keys>
 status read_record(reader& r, device_record& out, Keys keys) {
-  CPNS_CHECK(read_names(r, out.entity, out.user));
+  CPNS_TRY(const bool first, read_names(r, out.entity, out.user));
   CPNS_CHECK(read_standing(r, out));
   CPNS_CHECK(read_set_of_device(r, out));
-  CPNS_CHECK(keys(r));
+  CPNS_CHECK(keys(r, first ? key_use::own : key_use::lapsed));
   CPNS_CHECK(read_history(r, out));
+  if (!first) {
+    CPNS_TRY(out.sessions_from, read_epoch_or_null(r, "device record.sessions_from"));
+  }
   CPNS_CHECK(r.end("device record"));
   return {};
 }
@@ -150,9 +157,18 @@ const held_key* device_record::own() const {
   return it == keys.end() ? nullptr : &*it;
 }
 
+bool device_record::own_is_withdrawn() const {
+  const auto* key = own();
+  return key != nullptr && sessions_from && key->which < *sessions_from;
+}
+
 const held_key* device_record::find(epoch e) const {
   const auto it = std::find_if(keys.begin(), keys.end(), [e](const held_key& k) { return k.which == e; });
   return it == keys.end() ? nullptr : &*it;
+}
+
+bool device_record::has_unproven() const {
+  return std::any_of(keys.begin(), keys.end(), [](const held_key& k) { return k.use == key_use::unproven; });
 }
 
 std::size_t device_record::unused_count() const {
@@ -164,7 +180,10 @@ std::size_t device_record::unused_count() const {
 secret_bytes encode(const device_record& r) {
   const auto texts = r.standing_reason.size() + r.last_transport.size() + r.last_address.size();
   writer w{fixed_size + texts + key_size * r.keys.size()};
-  w.array(fields).uint(device_record_schema).tstr(r.entity.text()).tstr(r.user.text());
+  const bool first = !r.sessions_from && std::none_of(r.keys.begin(), r.keys.end(),
+                                                      [](const held_key& k) { return lacks_proof(k.use); });
+  w.array(first ? fields_1 : fields).uint(first ? device_record_schema_1 : device_record_schema);
+  w.tstr(r.entity.text()).tstr(r.user.text());
   w.boolean(r.approved).uint(static_cast<std::uint64_t>(r.standing)).tstr(bounded(r.standing_reason));
   w.uint(r.generation).bstr(r.set.value);
   write_or_null(w, r.gateway_temporary_key);
@@ -177,15 +196,16 @@ secret_bytes encode(const device_record& r) {
   w.uint(time_field(r.keyed_since)).uint(time_field(r.budget_day)).uint(r.unchained_built);
   write_or_null(w, r.request);
   w.boolean(r.request_is_refill).tstr(bounded(r.last_transport)).tstr(bounded(r.last_address));
+  if (!first) write_or_null(w, r.sessions_from);
   return secret_bytes{w.take()};
 }
 
 result<device_record> decode_device_record(byte_view in) {
   reader r{in};
   device_record out;
-  CPNS_CHECK(read_record(r, out, [&out](reader& from) {
+  CPNS_CHECK(read_record(r, out, [&out](reader& from, key_use last) {
     return read_keys(
-        from, [&out](std::size_t n) { out.keys.reserve(n); },
+        from, last, [&out](std::size_t n) { out.keys.reserve(n); },
         [&out](const key_view& k) {
           out.keys.push_back({k.which, k.set, secret32{k.eukey}, k.use});
         });
@@ -197,11 +217,12 @@ result<device_summary> decode_device_summary(byte_view in) {
   reader r{in};
   device_record rest;  // without its keys
   device_summary out;
-  CPNS_CHECK(read_record(r, rest, [&](reader& from) {
+  CPNS_CHECK(read_record(r, rest, [&](reader& from, key_use last) {
     return read_keys(
-        from, [](std::size_t) {},
+        from, last, [](std::size_t) {},
         [&](const key_view& k) {
           out.keyed = out.keyed || k.use == key_use::own;
+          out.unproven = out.unproven || k.use == key_use::unproven;
           if (k.use == key_use::unused && k.which.generation() == rest.generation && k.set == rest.set)
             ++out.unused_keys;
         });

@@ -16,8 +16,16 @@ namespace cpns::protocol {
 enum class key_use : std::uint8_t {
   unused = 0,      ///< never in a KDEL
   handed_out = 1,  ///< in a KDEL that was not confirmed; never delivered again
-  own = 2          ///< confirmed: the key that the PNE holds
+  own = 2,         ///< confirmed: the key that the PNE holds
+  /// Handed out to a peer that had proven no key of this gateway, in an exchange that is under way.
+  unproven = 3,
+  lapsed = 4  ///< was `unproven`, and the exchange is over without a confirmation; that may still come
 };
+
+/// Whether the key went into a KDEL that was not confirmed.
+constexpr bool was_handed_out(key_use u) { return u != key_use::unused && u != key_use::own; }
+/// Whether nothing but a confirmation proves that the peer with this key is the device.
+constexpr bool lacks_proof(key_use u) { return u == key_use::unproven || u == key_use::lapsed; }
 
 struct held_key {
   epoch which;
@@ -70,9 +78,15 @@ struct device_record {
   bool request_is_refill = false;
   std::string last_transport;  ///< where the device was last seen, for people
   std::string last_address;
+  /// Programs have to end the sessions that began with keys of lower epochs: the PNE had lost its keys, or went back to an
+  /// old one. Never lowered.
+  std::optional<epoch> sessions_from;
 
   [[nodiscard]] const held_key* own() const;
+  /// Whether the PNE has lost the own key in a verified reset, and has no new one yet.
+  [[nodiscard]] bool own_is_withdrawn() const;
   [[nodiscard]] const held_key* find(epoch e) const;
+  [[nodiscard]] bool has_unproven() const;         ///< a key whose use is `unproven`
   [[nodiscard]] std::size_t unused_count() const;  ///< of the newest set
 };
 
@@ -87,7 +101,8 @@ struct device_summary {
   std::int64_t keyed_since = 0;  ///< Unix ms
   std::uint64_t incarnation = 0;
   std::optional<epoch> to_report;
-  bool refills = false;  ///< the unanswered request is a refill, which is repeated without the device
+  bool refills = false;   ///< the unanswered request is a refill, which is repeated without the device
+  bool unproven = false;  ///< an exchange that a crash cut off has left a key `unproven`
 };
 
 /// Deterministic CBOR with a schema number.

@@ -225,6 +225,7 @@ bool pn_gw_machine::impl::send_again(time_point now, bool to_all) {
 /// The answer timer expired without a better answer. While the good link is up, claims of strangers count only if
 /// the device did not answer any repetition.
 void pn_gw_machine::impl::answer_timer_ended(time_point now) {
+  if (state == pn_gw_state::publishing) return fire(pn_gw_trigger::consumer_timeout, now);
   if (std::holds_alternative<gw_delivering>(activity)) return resend_kdel(now);
   if (!open.dreq) return;
   if (!std::holds_alternative<gw_discovering>(activity)) {

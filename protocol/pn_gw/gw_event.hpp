@@ -21,6 +21,8 @@ namespace cpns::protocol {
   X(awaiting_approval,   "awaiting-approval",   info,  "3",  "a person has to approve: cpns pnes approve ENTITY") \
   X(requested,           "requested",           info,  "4",  "KeyAssignmentRequest sent")                    \
   X(answered,            "answered",            info,  "8",  "KeyAssignmentResponse stored")                 \
+  X(consumer_late,       "consumer-late",       info,  "9",                                                  \
+    "a program did not say in time that it has the next key; the PNE gets it now")                           \
   X(delivering,          "delivering",          info,  "9",  "KeyDelivery sent")                             \
   X(confirmed,           "confirmed",           info,  "10", "KeyConfirmation verified")                     \
   X(retired,             "retired",             debug, "10", "KeyRetire sent")                               \

@@ -19,7 +19,7 @@
 namespace cpns::protocol {
 
 enum class gw_timer : std::uint8_t {
-  answer,  ///< evaluate the answers, or repeat DREQ or KDEL
+  answer,  ///< evaluate the answers, wait no longer for programs, or repeat DREQ or KDEL
   server,  ///< stop waiting for a nonce or an answer of the server
   retry,   ///< end of a back-off, or ask again for the holder of the entity
   update,  ///< the next key is due while the machine is idle
@@ -158,6 +158,8 @@ struct pn_gw_machine::impl {
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
   void handle_server_ready(time_point now);
+  // Step 9.
+  void handle_consumers_ready(time_point now, epoch published);
 
   pn_gw_settings settings;
   device_record record;
@@ -177,6 +179,7 @@ struct pn_gw_machine::impl {
   std::shared_ptr<const device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
   bool place_changed = false;  ///< the stored record may name an earlier place
+  bool write_failed = false;   ///< during handle_persist_failed()
 
   bool let_in = false;          ///< without an approval; only while the settings let it in
   bool woke = false;            ///< a wake-up or a person requested the next key
@@ -188,8 +191,9 @@ struct pn_gw_machine::impl {
   time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
   bool waits_for_server = false;             ///< the last exchange began, but its DREQ was not sent
   std::optional<std::pair<epoch, std::string>>
-      amnesia;                 ///< emitted when the delivery of this key is confirmed
-  milliseconds wall_ahead{0};  ///< wall clock minus `now`
+      amnesia;                   ///< emitted when the delivery of this key is confirmed
+  std::optional<epoch> renewed;  ///< the key of the last KDEL, if the PNE had proved its own one before
+  milliseconds wall_ahead{0};    ///< wall clock minus `now`
   time_point newest_date = time_zero;
   time_point updated_at = time_zero;  ///< the last confirmation, in the clock of `now`
   time_point update_due = time_never;
@@ -267,11 +271,16 @@ struct pn_gw_machine::impl {
 
   // delivery.cpp
   void on(time_point now, gw_link link, const key_confirmation& m);
-  void send_kdel(time_point now, subject& what);
+  void hand_out(time_point now, subject& what);
+  void send_kdel(time_point now);
   void deliver_or_ask(time_point now, gw_answer answer, bool healing);
   [[nodiscard]] bool can_deliver(time_point now, const gw_answer& answer) const;
   void resend_kdel(time_point now);
+  void consumers_are_late(time_point now);
   void make_own(time_point now, subject& what);
+  void end_sessions_below(epoch which);
+  void withdraw_own();
+  void lapse_unproven();
   void send_kret(const crypto::digest& th1, gw_link to);
   [[nodiscard]] const held_key* next_key(const gw_answer& answer) const;
   [[nodiscard]] bool within_budget(time_point now) const;
@@ -293,10 +302,13 @@ struct pn_gw_machine::impl {
   [[nodiscard]] bool is_expired(time_point now, std::int64_t not_after) const;
   void noise(time_point now, std::string why);
   [[nodiscard]] bool is_idle() const { return std::holds_alternative<gw_idle>(activity); }
-  [[nodiscard]] bool update_is_due(time_point now) const { return woke || now >= update_due; }
+  [[nodiscard]] bool update_is_due(time_point now) const {
+    return woke || now >= update_due || record.own_is_withdrawn();
+  }
   /// Call before the first change that the next persist_record() makes durable.
   void about_to_change();
-  void persist_record();
+  /// `retired`: of gw_persist.
+  void persist_record(std::optional<held_key> retired = {});
   void emit(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {},
             bool proven_now = true);
 };

@@ -40,6 +40,7 @@ pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, c
   if (record.request && record.request_is_refill) refill = record.request;
   if (refill) request_refill(now);
   if (record.to_report) report(now);
+  lapse_unproven();  // of an exchange that a crash cut off
 }
 
 // The only writer of the state.
@@ -53,6 +54,8 @@ void pn_gw_machine::impl::fire(pn_gw_trigger t, time_point now, subject what) {
   }
   if (row.what == fsm::verdict::reject) what.why = fsm::refusal_text(row);
   perform(row.action, now, what);
+  if (row.what == fsm::verdict::accept && !std::holds_alternative<gw_delivering>(activity) && !write_failed)
+    lapse_unproven();
 }
 
 void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what) {
@@ -85,7 +88,9 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     return;
   case pn_gw_action::refuse: return leave(now, what);
   case pn_gw_action::ask_server: return ask_server(now, what);
-  case pn_gw_action::send_kdel: return send_kdel(now, what);
+  case pn_gw_action::hand_out: return hand_out(now, what);
+  case pn_gw_action::send_kdel: return send_kdel(now);
+  case pn_gw_action::send_kdel_late: return consumers_are_late(now);
   case pn_gw_action::make_own: return make_own(now, what);
   case pn_gw_action::send_kret:
     activity = gw_idle{};
@@ -233,9 +238,9 @@ void pn_gw_machine::impl::about_to_change() {
   if (!saved) saved = record;
 }
 
-void pn_gw_machine::impl::persist_record() {
+void pn_gw_machine::impl::persist_record(std::optional<held_key> retired) {
   place_changed = false;
-  outputs.emplace_back(gw_persist{std::make_shared<const device_record>(record)});
+  outputs.emplace_back(gw_persist{std::make_shared<const device_record>(record), std::move(retired)});
 }
 
 std::optional<gw_output> pn_gw_machine::impl::poll_output() {
@@ -269,7 +274,9 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   activity = gw_idle{};
   open = {};
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
+  write_failed = true;  // the next write begins when there is a next trigger
   fail_with(now, "the write to the key store failed; the former record stays valid");
+  write_failed = false;
 }
 
 void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after, bool anybody) {

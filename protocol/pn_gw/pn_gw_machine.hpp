@@ -39,6 +39,7 @@ struct pn_gw_settings {
   std::uint32_t amnesia_budget = amnesia_budget_default;
   std::uint32_t rekey_jitter_percent = 10;  ///< an update is early by up to this share of the interval
   std::optional<seconds> rekey_override;    ///< instead of the server's interval
+  milliseconds consumer_wait{0};  ///< the longest wait for programs that use the keys; 0: there are none
 };
 
 /// The date. Timers do not use it, because it may step while they run.
@@ -49,9 +50,17 @@ struct gw_dates {
 
 // Outputs for the driver.
 
+/// The next key is handed out and durable, and is not sent yet: the programs that use it learn it first. Answer with
+/// handle_consumers_ready(); the machine does not wait for longer than `consumer_wait`.
+struct gw_publish {
+  epoch which;
+};
 /// Make the record durable, then continue to poll.
 struct gw_persist {
   std::shared_ptr<const device_record> record;  ///< never null
+  /// The own key before, if the PNE proved it and then confirmed its successor: a program may still be using it. None if
+  /// the PNE had lost it.
+  std::optional<held_key> retired{};
 };
 struct gw_send {
   gw_link to;
@@ -78,8 +87,8 @@ struct gw_close_link {
 struct gw_link_proven {
   gw_link link;
 };
-using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
-                               gw_close_link, gw_link_proven, gw_event>;
+using gw_output = std::variant<gw_persist, gw_publish, gw_send, gw_want_nonce, gw_request, gw_report,
+                               gw_ask_approval, gw_close_link, gw_link_proven, gw_event>;
 
 class pn_gw_machine {
  public:
@@ -116,6 +125,8 @@ class pn_gw_machine {
                        std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
+  /// The programs that use keys have the one of `gw_publish`.
+  void handle_consumers_ready(time_point now, epoch published);
   /// The server is reachable again, or accepts the user again: a machine that waits for it asks within two
   /// seconds.
   void handle_server_ready(time_point now);

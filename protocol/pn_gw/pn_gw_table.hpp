@@ -15,6 +15,7 @@ namespace cpns::protocol {
   X(validating,        "steps 1 to 3 for a device without a confirmed key")                                  \
   X(awaiting_approval, "step 3: a person is asked")                                                          \
   X(requesting,        "step 4 for a device without a confirmed key: nonce, fresh answer, server")           \
+  X(publishing,        "step 9: the next key is handed out, and the programs that use it learn it first")     \
   X(delivering,        "step 9: KDEL is out")                                                                \
   X(keyed,             "the PNE holds a key of this gateway")                                                \
   X(updating,          "steps 1 to 3 of a keyed device: periodic update, wake-up, check")                    \
@@ -36,6 +37,8 @@ namespace cpns::protocol {
   X(ask_first,       "the server has to be asked, and no key was confirmed yet")                             \
   X(ask_again,       "the server has to be asked about a keyed device")                                      \
   X(deliver,         "there is an answer to deliver to, and a key for it")                                   \
+  X(consumers_ready, "every program that the next key has to wait for has it")                               \
+  X(consumer_timeout, "a program did not say in time that it has the next key")                              \
   X(confirmed,       "KCNF, or a DRSP that proves possession of a key above own")                            \
   X(settled,         "a DRSP that proves possession of the own key")                                         \
   X(failed,          "no usable answer, no server or no store: try again later")                             \
@@ -56,7 +59,9 @@ namespace cpns::protocol {
   X(approve,         "remember the approval; begin again with steps 1 and 2")                                \
   X(refuse,          "remember the refusal; close the links")                                                \
   X(ask_server,      "get an issuer nonce and a fresh answer to it, then send the request")                  \
-  X(send_kdel,       "record the index as handed out, then send KDEL")                                       \
+  X(hand_out,        "record the index as handed out, then tell the programs")                               \
+  X(send_kdel,       "send KDEL")                                                                            \
+  X(send_kdel_late,  "report the programs that are late, then send KDEL")                                    \
   X(make_own,        "record the key as own, then send KRET and report")                                     \
   X(send_kret,       "send KRET, then the next key if one is due")                                           \
   X(back_off,        "wait, longer after each failure")                                                      \
@@ -88,7 +93,7 @@ inline constexpr auto pn_gw_lines = [] {
      reject, a::drop, stays, "an exchange of another kind is under way, or none may begin"},
     {e::renew, {found, keyed, updating, asleep, held_elsewhere, backing_off}, accept, a::send_dreq, updating, "1"},
     {e::renew, {recovering}, accept, a::send_dreq, stays, "1"},
-    {e::renew, {validating, awaiting_approval, requesting, delivering, quarantined, rejected, revoked},
+    {e::renew, {validating, awaiting_approval, requesting, publishing, delivering, quarantined, rejected, revoked},
      reject, a::drop, stays, "no key was confirmed, or no exchange may begin"},
     {e::approval_needed, all_but({awaiting_approval, quarantined, rejected, revoked}),
      accept, a::ask_approval, awaiting_approval, "3"},
@@ -104,16 +109,22 @@ inline constexpr auto pn_gw_lines = [] {
     {e::ask_first, all_but({found, validating, requesting, held_elsewhere, backing_off}),
      reject, a::drop, stays, "a key was confirmed, or no request may be sent"},
     {e::ask_again, {found, keyed, updating, asleep, recovering, held_elsewhere, backing_off}, accept, a::ask_server, recovering, "4"},
-    {e::ask_again, {validating, awaiting_approval, requesting, delivering, quarantined, rejected, revoked},
+    {e::ask_again,
+     {validating, awaiting_approval, requesting, publishing, delivering, quarantined, rejected, revoked},
      reject, a::drop, stays, "no key was confirmed, or no request may be sent"},
-    {e::deliver, {validating, requesting, keyed, updating, recovering}, accept, a::send_kdel, delivering, "9"},
+    {e::deliver, {validating, requesting, keyed, updating, recovering}, accept, a::hand_out, publishing, "9"},
     {e::deliver, all_but({validating, requesting, keyed, updating, recovering}),
      reject, a::drop, stays, "no answer is at hand to deliver to"},
-    {e::confirmed, {validating, requesting, delivering, updating, recovering}, accept, a::make_own, keyed, "10"},
-    {e::confirmed, all_but({validating, requesting, delivering, updating, recovering}),
+    {e::consumers_ready, {publishing}, accept, a::send_kdel, delivering, "9"},
+    {e::consumers_ready, all_but({publishing}), ignore, a::none, stays, "the exchange that waited for them is over"},
+    {e::consumer_timeout, {publishing}, accept, a::send_kdel_late, delivering, "9"},
+    {e::consumer_timeout, all_but({publishing}), ignore, a::none, stays, "the exchange that waited for them is over"},
+    {e::confirmed, {validating, requesting, publishing, delivering, updating, recovering}, accept, a::make_own, keyed, "10"},
+    {e::confirmed, all_but({validating, requesting, publishing, delivering, updating, recovering}),
      reject, a::drop, stays, "no exchange is under way"},
-    {e::settled, {delivering, updating, recovering}, accept, a::send_kret, keyed, "recovery"},
-    {e::settled, all_but({delivering, updating, recovering}), reject, a::drop, stays, "no exchange with a keyed device is under way"},
+    {e::settled, {publishing, delivering, updating, recovering}, accept, a::send_kret, keyed, "recovery"},
+    {e::settled, all_but({publishing, delivering, updating, recovering}),
+     reject, a::drop, stays, "no exchange with a keyed device is under way"},
     {e::failed, all_but({quarantined, rejected, revoked}), accept, a::back_off, backing_off, "back-off"},
     {e::failed, {quarantined, rejected, revoked}, ignore, a::none, stays, "nothing is tried again"},
     {e::held_by_other, all_but({awaiting_approval, quarantined, rejected, revoked}), accept, a::leave_alone, held_elsewhere, "holder"},
@@ -123,11 +134,11 @@ inline constexpr auto pn_gw_lines = [] {
     {e::stale, {quarantined}, ignore, a::none, stays, "it is quarantined already"},
     {e::revoked, all_but({revoked}), accept, a::erase, revoked, "revoke"},
     {e::revoked, {revoked}, ignore, a::none, stays, "it is revoked already"},
-    {e::lost, {validating, requesting, delivering, backing_off}, accept, a::forget_exchange, found, "link"},
+    {e::lost, {validating, requesting, publishing, delivering, backing_off}, accept, a::forget_exchange, found, "link"},
     {e::lost, {found, awaiting_approval, held_elsewhere, quarantined, rejected, revoked},
      ignore, a::none, stays, "no exchange is under way"},
     {e::lost, {keyed, updating, asleep, recovering}, reject, a::drop, stays, "a key was confirmed"},
-    {e::lost_keyed, {found, delivering, keyed, updating, recovering, backing_off}, accept, a::forget_exchange, asleep, "link"},
+    {e::lost_keyed, {found, publishing, delivering, keyed, updating, recovering, backing_off}, accept, a::forget_exchange, asleep, "link"},
     {e::lost_keyed, {awaiting_approval, asleep, held_elsewhere, quarantined, rejected, revoked},
      ignore, a::none, stays, "no exchange is under way"},
     {e::lost_keyed, {validating, requesting}, reject, a::drop, stays, "no key was confirmed"},

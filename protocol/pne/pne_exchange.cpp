@@ -122,13 +122,17 @@ void pne_machine::impl::on(time_point now, const key_delivery& m) {
 
 void pne_machine::impl::store_and_confirm() {
   auto before = record;
-  if (record.pending) record.current = std::move(record.pending);
+  std::optional<stored_key> retired;
+  if (record.pending) {
+    retired = std::move(record.current);
+    record.current = std::move(record.pending);
+  }
   stored_key key{about.kdel->which, about.opened->content.eukey, about.opened->content.owner,
                  about.opened->content.rekey_seconds};
   record.pending = std::move(key);
   // A context has one use: this wipes the ephemeral key.
   about.context->use = used_context{to_bytes(about.message), about.opened->kcnf};
-  persist_change(std::move(before));
+  persist_change(std::move(before), std::move(retired));
   emit(pne_event::kind_t::key_accepted, about.kdel->which);
   outputs.emplace_back(pne_send{about.opened->kcnf});
   emit(pne_event::kind_t::confirmed, about.kdel->which);
@@ -155,10 +159,11 @@ void pne_machine::impl::on(time_point now, const key_retire& m) {
 
 void pne_machine::impl::retire() {
   auto before = record;
+  auto retired = std::move(record.current);
   record.current = std::move(record.pending);
   record.pending.reset();
   const auto which = record.current->which;
-  persist_change(std::move(before));
+  persist_change(std::move(before), std::move(retired));
   emit(pne_event::kind_t::retired, which);
 }
 
@@ -179,9 +184,9 @@ void pne_machine::impl::drop(time_point now) {
   emit(pne_event::kind_t::rejected, {}, std::move(about.why));
 }
 
-void pne_machine::impl::persist_change(pne_record before) {
+void pne_machine::impl::persist_change(pne_record before, std::optional<stored_key> retired) {
   if (!saved) saved = std::move(before);
-  outputs.emplace_back(pne_persist{record});
+  outputs.emplace_back(pne_persist{record, std::move(retired)});
 }
 
 void pne_machine::impl::emit(pne_event::kind_t kind, std::optional<epoch> which, std::string why) {

@@ -83,7 +83,8 @@ struct pne_machine::impl {
   void drop(time_point now);
   void erase();
   void rest(time_point now);
-  void persist_change(pne_record before);
+  /// `retired`: of pne_persist.
+  void persist_change(pne_record before, std::optional<stored_key> retired = {});
   void emit(pne_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
 };
 

@@ -40,6 +40,8 @@ struct pne_link {
 /// Make the record durable, then continue to poll.
 struct pne_persist {
   pne_record record;
+  /// The older key, if a newer one took its place: a program may still be using it. Not after a factory reset.
+  std::optional<stored_key> retired{};
 };
 /// To the link that the last frame came from.
 struct pne_send {

@@ -117,6 +117,27 @@ TEST(pn_gw_start, few_of_those_that_owe_something_are_in_memory_at_a_time) {
   EXPECT_TRUE(p.logged("store-gone-through"));
 }
 
+TEST(pn_gw_start, a_key_without_a_proof_lapses_although_its_pne_does_not_come) {
+  starting_harness p{many()};
+  auto& h = p.keyed_pne(1);
+  p.advance(seconds{10});
+  p.radio.link_down(h);
+  p.cut_server();
+  p.stop();
+  auto r = p.record(h);
+  ASSERT_TRUE(r);
+  r->to_report.reset();  // so that nothing else brings its machine back
+  ASSERT_FALSE(r->request);
+  ASSERT_EQ(r->keys[1].use, protocol::key_use::unused);
+  r->keys[1].use = protocol::key_use::unproven;
+  ASSERT_TRUE(p.gw_sealed->write(
+      {{storage::table::peers, to_bytes(as_bytes(r->entity.text())), protocol::encode(*r)}}));
+  p.start();
+  p.advance(seconds{1});
+  EXPECT_EQ(p.record(h)->keys[1].use, protocol::key_use::lapsed);
+  EXPECT_EQ(p.devices(), 0) << "it left the memory";
+}
+
 TEST(pn_gw_start, one_that_waits_for_its_turn_is_served_when_it_connects) {
   starting_harness p{many()};
   auto& h = p.keyed_pne(1);

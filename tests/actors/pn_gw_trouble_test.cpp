@@ -32,8 +32,7 @@ TEST(pn_gw_trouble, sends_nothing_that_depends_on_a_write_before_it_is_durable) 
       const auto r = p.record(h);
       ASSERT_TRUE(r.has_value());
       ASSERT_NE(r->find({1, 0}), nullptr);
-      EXPECT_EQ(r->find({1, 0})->use, protocol::key_use::handed_out)
-          << "the index is spent on the disk first";
+      EXPECT_EQ(r->find({1, 0})->use, protocol::key_use::unproven) << "the index is spent on the disk first";
     }
   }
   EXPECT_TRUE(delivered);

@@ -56,6 +56,8 @@ std::string name_of(protocol::key_use use) {
   case protocol::key_use::unused: return "unused";
   case protocol::key_use::handed_out: return "handed_out";
   case protocol::key_use::own: return "own";
+  case protocol::key_use::unproven: return "unproven";
+  case protocol::key_use::lapsed: return "lapsed";
   }
   return "?";
 }

@@ -11,6 +11,7 @@ import os
 import pathlib
 import socket
 import threading
+import time
 import unittest
 
 import jsonschema
@@ -27,14 +28,16 @@ UNKNOWN_ENTITY = "urn:dev:mac:fe00000000000000"
 
 
 class Keys(E2ECase):
-    def start(self, devices=2, user=None, own_files=False, allow=None):
-        """Purposes with `allow`, by default of `user`, by default that of the test."""
+    def start(self, devices=2, user=None, own_files=False, allow=None, overlap=None):
+        """Purposes with `allow`, by default of `user`, by default that of the test. `overlap`: by default that of the program."""
         self.place = self.home(devices=devices)
         allow = allow or {"users": [user or getpass.getuser()]}
         for role in ROLES:
             getattr(self.place, role)["application_keys"] = {
                 "socket": f"state/{role}-keys.sock",
                 "purposes": {"mqtt": {"allow": allow}, "coap": {"bytes": 16, "identity": "opaque", "allow": allow}}}
+            if overlap is not None:
+                getattr(self.place, role)["application_keys"]["overlap"] = overlap
         if own_files:
             self.place.give_own_key_files("state")
         self.place.write()
@@ -134,9 +137,9 @@ class BothSides(Keys):
 class Watch:
     """Follows the keys of a purpose; each line is judged by docs/openapi."""
 
-    def __init__(self, socket, purpose="mqtt"):
+    def __init__(self, socket, purpose="mqtt", query="watch=true"):
         self.link = Connection("keys", socket)
-        self.link.request("GET", f"/v1/keys/{purpose}?watch=true")
+        self.link.request("GET", f"/v1/keys/{purpose}?{query}")
         self.answer = self.link.getresponse()
         assert self.answer.status == 200, self.answer.read()
         assert self.answer.getheader("Content-Type") == "application/x-ndjson"
@@ -178,21 +181,106 @@ class Watching(Keys):
             self.assertEqual(w.line()["event"], "synced")
         since = place.events.mark()
         poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
-        confirmed = watches["gateway"].until(lambda x: x["event"] == "put" and [k["key"] == first["key"] for k in x["keys"]] == [False])
-        self.assertEqual((confirmed["entity"], confirmed["keys"][0]["state"], confirmed["keys"][0]["use"]), (entity, "current", True))
-        accepted = watches["pne"].until(lambda x: x["event"] == "put" and x["keys"][-1]["key"] == confirmed["keys"][0]["key"])
+        confirmed = watches["gateway"].until(
+            lambda x: x["event"] == "put" and x["keys"][-1]["use"] and x["keys"][-1]["key"] != first["key"])
+        self.assertEqual((confirmed["entity"], confirmed["keys"][-1]["state"]), (entity, "current"))
+        accepted = watches["pne"].until(lambda x: x["event"] == "put" and x["keys"][-1]["key"] == confirmed["keys"][-1]["key"])
         self.assertTrue(accepted["keys"][-1]["use"])
         place.wait_for_each(since=since, entities=[entity])
         place.tell_pne("reset", self.entities[1])
         gone = watches["pne"].until(lambda x: x["event"] == "gone")
-        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "the device has no key yet"))
+        self.assertEqual((gone["entity"], gone["reason"]), (self.entities[1], "reset"))
         place.role("pne").terminate()
         place.cli("pnes", "forget", entity, "--config", "gateway.yaml")
         gone = watches["gateway"].until(lambda x: x["event"] == "gone" and x["entity"] == entity)
-        self.assertEqual(gone["reason"], "the device was forgotten")
+        self.assertEqual((gone["reason"], gone["text"]), ("forgotten", "the device was forgotten"))
         self.assertEqual(place.role("gateway").terminate(), 0)
         with self.assertRaises(http.client.IncompleteRead):  # the answer has no end
             watches["gateway"].answer.read()
+
+    def test_says_which_sessions_end(self):
+        place = self.start()
+        reset, other = self.entities
+        former = self.agree(reset)
+        watch = self.watch("gateway")
+        watch.until(lambda x: x["event"] == "synced")
+        place.tell_pne("reset", reset)
+        seen = []
+
+        def ended(line) -> bool:
+            seen.append(line)
+            return line["entity"] == reset and any(k["state"] == "current" and k["key"] != former["key"] for k in line.get("keys", []))
+
+        poll(lambda: place.cli("pnes", "update", reset, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        confirmed = watch.until(ended)
+        number = lambda epoch: [int(n) for n in epoch.split(".")]  # noqa: E731
+        self.assertEqual(confirmed["sessions_from"], confirmed["keys"][0]["epoch"])
+        # From the moment at which the reset was verified, no line has the former key, and each says that its sessions end.
+        verified = next(n for n, line in enumerate(seen) if line["event"] == "gone" or "sessions_from" in line)
+        self.assertLess(verified, len(seen) - 1, "before the new key was confirmed")
+        for line in seen[verified:]:
+            self.assertNotIn(former["key"], [k["key"] for k in line.get("keys", [])])
+            if line["event"] == "gone":
+                self.assertEqual(line["reason"], "reset")
+            else:
+                self.assertGreater(number(line["sessions_from"]), number(former["epoch"]))
+        poll(lambda: place.cli("pnes", "update", other, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        renewed = watch.until(lambda x: x["event"] == "put" and x["entity"] == other)
+        self.assertNotIn("sessions_from", renewed)
+
+    def renewed(self, overlap):
+        """The lines of `put` of both sides from an update on, until the new key is the only one that is listed: each as states and keys."""
+        place = self.start(devices=1, overlap=overlap)
+        entity = self.entities[0]
+        first = self.agree(entity)
+        watches = {role: self.watch(role) for role in ROLES}
+        for w in watches.values():
+            w.until(lambda x: x["event"] == "synced")
+        poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        lines = {}
+        for role, w in watches.items():
+            lines[role] = seen = []
+            while not seen or [k["state"] for k in seen[-1]["keys"]] != ["current"] or seen[-1]["keys"][0]["key"] == first["key"]:
+                seen.append({**w.until(lambda x: x["event"] == "put"), "at": time.monotonic()})
+        return first, lines
+
+    def test_has_the_previous_key_for_the_overlap(self):
+        first, lines = self.renewed(overlap="3s")
+        for role, seen in lines.items():
+            with self.subTest(role=role):
+                both = [line for line in seen if [k["state"] for k in line["keys"]] == ["previous", "current"]]
+                self.assertTrue(both, seen)
+                for line in both:
+                    before, now = line["keys"]
+                    self.assertEqual(before, {**{name: first[name] for name in before}, "state": "previous", "use": False})
+                    self.assertTrue(now["use"])
+                    self.assertNotEqual(now["key"], first["key"])
+        # The lines of the gateway were read as they came.
+        at = [line["at"] for line in lines["gateway"] if line["keys"][-1]["key"] != first["key"] and line["keys"][-1]["state"] == "current"]
+        self.assertGreater(at[-1] - at[0], 2.5)
+
+    def test_has_no_previous_key_without_an_overlap(self):
+        first, lines = self.renewed(overlap="0s")
+        for role, seen in lines.items():
+            self.assertNotIn("previous", [k["state"] for line in seen for k in line["keys"]])
+            self.logged(role, "no-overlap")
+        self.assertNotIn(first["key"], [k["key"] for role in ROLES for k in self.keys(role, f"/v1/keys/mqtt/{self.entities[0]}")])
+
+    def test_has_the_key_before_no_more_when_the_pne_had_lost_it(self):
+        place = self.start(devices=1, overlap="1h")
+        entity = self.entities[0]
+
+        def states(role):
+            return [k["state"] for k in self.keys(role, f"/v1/keys/mqtt/{entity}")]
+
+        poll(lambda: place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        for role in ROLES:
+            poll(lambda r=role: states(r) == ["previous", "current"], what=f"the previous key of the {role}")
+        for what in ("reset", "sleep", "wake"):
+            place.tell_pne(what, entity)
+        for role in ROLES:
+            poll(lambda r=role: states(r) == ["current"], what=f"one key of the {role}")
+        self.agree(entity)
 
     def test_costs_a_renewal_nothing_when_its_reader_stands_still(self):
         self.start()

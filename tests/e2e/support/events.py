@@ -66,8 +66,11 @@ class Events:
         return found[:count]
 
     def wait_until(self, done, since=0, timeout=30.0, what="a condition"):
-        """Calls `done(event)` once for each event until it returns true."""
-        self._scan(lambda events: any(done(e) for e in events), since, timeout, lambda: f"{what} within {timeout} s")
+        """Calls `done(event)` once for each event until it returns true. `what`: a text, or a function that gives it at the deadline."""
+        def said():
+            return f"{what() if callable(what) else what} within {timeout} s"
+
+        self._scan(lambda events: any(done(e) for e in events), since, timeout, said)
 
     def _scan(self, enough, since, timeout, what):
         deadline, at = time.monotonic() + timeout, since
@@ -76,18 +79,15 @@ class Events:
                 while len(self._all) == at:
                     left = deadline - time.monotonic()
                     if left <= 0 or not self._changed.wait(left):
-                        raise NotSeen("not seen: " + what() + "\n" + self._tail())
+                        break
                 new, at = self._all[at:], len(self._all)
-            if enough(new):
+            if new and enough(new):
                 return
-            if time.monotonic() > deadline:  # other events keep arriving
+            if not new or time.monotonic() > deadline:  # nothing came, or other events keep arriving
                 raise NotSeen("not seen: " + what() + "\n" + self.tail())
 
-    def tail(self, lines=25) -> str:
-        with self._changed:
-            return self._tail(lines)
-
-    def _tail(self, lines=25) -> str:
+    def tail(self, lines=25, **fields) -> str:
+        """The last events, of all or of those with these `fields`."""
         hide = ("role", "run", "seen", "time")
-        return "\n".join(f"  {e['role']}#{e['run']} " + json.dumps({k: v for k, v in e.items() if k not in hide})
-                         for e in self._all[-lines:])
+        return "\n".join(f"  {e['seen']:.3f} {e['role']}#{e['run']} " + json.dumps({k: v for k, v in e.items() if k not in hide})
+                         for e in self.find(**fields)[-lines:])

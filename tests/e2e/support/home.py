@@ -16,13 +16,27 @@ from support import yaml
 from support.events import Events
 from support.process import Process, Role, RolesTogether, cpns_binary
 
+MISSING_SHOWN = 4  # of the devices that did not have an event
 PYTHON_PNE = pathlib.Path(__file__).resolve().parents[1] / "python_pne" / "pne.py"
 
 
+def lasting_ports() -> list:
+    """The ports that the kernel gives to nobody who asks for any port."""
+    low, high = (int(n) for n in pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    return [*range(10_000, low), *range(high + 1, 65_536)]
+
+
 def free_port(kind, host="127.0.0.1") -> int:
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """A port that stays free until the caller's process takes it: another test's process may ask for any port meanwhile, and keep it."""
+    drawn = random.SystemRandom().sample(lasting_ports(), 100)
+    for port in drawn:
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("" if kind == socket.SOCK_DGRAM else host, port))  # a PNE hears beacons at each address
+                return port
+            except OSError:
+                continue
+    raise AssertionError(f"none of these ports of {host} is free: {drawn}")
 
 
 class Home:
@@ -132,7 +146,13 @@ class Home:
                 last[0] = e["seen"]
             return not missing
 
-        self.events.wait_until(done, since=since, timeout=timeout, what=f"{event} of the {role} for each of {count} devices")
+        def what():
+            first = sorted(missing)[:MISSING_SHOWN]
+            last_of = "\n".join(f"last events of {entity}:\n{self.events.tail(8, entity=entity)}" for entity in first)
+            more = ", ..." if len(missing) > len(first) else ""
+            return f"{event} of the {role} for {len(missing)} of {count} devices ({', '.join(first)}{more})\n{last_of}\n"
+
+        self.events.wait_until(done, since=since, timeout=timeout, what=what)
         return last[0]
 
     # ---- processes

@@ -65,6 +65,7 @@ struct application_keys : testing::Test {
       storage::sealed_store::open(memory, *protector, random).value();
   gateway_offer offer{*rows, next_max};
   key_changes changes{kept};
+  consumers programs{"gateway", changes};
   config::application_keys_config settings;
   api::route_table routes;
 
@@ -77,7 +78,8 @@ struct application_keys : testing::Test {
   void open(const offered_keys& offered) {
     routes = {};
     auto known = std::make_shared<const purposes>(purposes::make(settings).value());
-    routes.add(key_routes({"gateway", std::move(known), &offered, &changes, &crypto::openssl_suite()}));
+    routes.add(
+        key_routes({"gateway", std::move(known), &offered, &changes, &programs, &crypto::openssl_suite()}));
   }
   void save(const protocol::device_record& r) {
     storage::sealed_batch b;

@@ -57,21 +57,57 @@ TEST_F(application_keys, that_were_handed_out_are_offered_in_a_bounded_number_th
 
 TEST_F(application_keys, are_not_offered_of_a_device_that_is_not_served) {
   using enum protocol::device_standing;
-  for (const auto standing : {held_elsewhere, quarantined, rejected, revoked}) {
+  using reason = gone_reason;
+  for (const auto& [standing, why] : {std::pair{held_elsewhere, reason::moved},
+                                      {quarantined, reason::quarantined},
+                                      {rejected, reason::rejected},
+                                      {revoked, reason::revoked}}) {
     auto r = keyed(1);
     r.standing = standing;
+    r.sessions_from = epoch{3, 9};
     const auto o = offer_of(r, next_max);
     EXPECT_TRUE(o.keys.empty());
-    EXPECT_FALSE(o.why_none.empty());
+    EXPECT_EQ(o.why_none, why);
   }
   auto unused = keyed(1);
   for (auto& k : unused.keys) k.use = protocol::key_use::unused;
   EXPECT_TRUE(offer_of(unused, next_max).keys.empty());
+  EXPECT_EQ(offer_of(unused, next_max).why_none, gone_reason::none);
+}
+
+TEST_F(application_keys, handed_out_without_a_proof_are_offered_while_the_exchange_runs) {
+  using enum protocol::key_use;
+  auto r = keyed(1);
+  r.keys[2].use = unproven;
+  ASSERT_EQ(offer_of(r, next_max).keys.size(), 2U);
+  EXPECT_EQ(offer_of(r, next_max).keys[1].state, "next");
+  r.keys[2].use = lapsed;
+  ASSERT_EQ(offer_of(r, next_max).keys.size(), 1U);
+  EXPECT_EQ(offer_of(r, next_max).keys[0].state, "current");
+  r.keys[0].use = r.keys[1].use = lapsed;  // of a device that never confirmed one
+  EXPECT_TRUE(offer_of(r, next_max).keys.empty());
+  EXPECT_EQ(offer_of(r, next_max).why_none, gone_reason::none);
+}
+
+TEST_F(application_keys, that_a_reset_took_away_are_not_offered_and_the_new_one_is) {
+  auto r = keyed(1);
+  r.sessions_from = epoch{3, 4};
+  EXPECT_TRUE(offer_of(r, next_max).keys.empty());
+  EXPECT_EQ(offer_of(r, next_max).why_none, gone_reason::reset);
+  EXPECT_EQ(offer_of(r, next_max).sessions_from, (epoch{3, 4}));
+  r.keys[3].use = protocol::key_use::unproven;
+  const auto o = offer_of(r, next_max);
+  ASSERT_EQ(o.keys.size(), 1U);
+  EXPECT_EQ(o.keys[0].state, "next");
+  EXPECT_EQ(o.keys[0].which, (epoch{3, 4}));
 }
 
 TEST_F(application_keys, of_a_pne_are_those_of_both_slots_and_the_newest_is_in_use) {
   protocol::pne_record r;
   EXPECT_TRUE(offer_of(device(1), r).keys.empty());
+  EXPECT_EQ(offer_of(device(1), r).why_none, gone_reason::none);
+  r.resets = 1;
+  EXPECT_EQ(offer_of(device(1), r).why_none, gone_reason::reset);
   r.current = protocol::stored_key{epoch{1, 4}, key_of(1, 4), {}, 0};
   auto o = offer_of(device(1), r);
   ASSERT_EQ(o.keys.size(), 1U);
@@ -97,7 +133,7 @@ TEST_F(application_keys, of_a_pne_whose_key_file_cannot_be_opened_are_unreadable
   const pne_offer pnes{
       {{device(1), good}, {device(2), none}, {device(3), std::nullopt, true}, {device(4), foreign}}, nullptr};
   EXPECT_EQ(pnes.find(device(1)).value()->keys.size(), 1U);
-  EXPECT_EQ(pnes.find(device(2)).value()->why_none, "the device has no key yet");
+  EXPECT_EQ(pnes.find(device(2)).value()->why_none, gone_reason::none);
   for (const int n : {3, 4}) {
     const auto found = pnes.find(device(n));
     ASSERT_FALSE(found);
@@ -253,7 +289,7 @@ TEST_F(application_keys, are_searched_for_by_one_request_of_a_user_and_found_by_
 
 TEST_F(application_keys, are_asked_for_without_a_body) {
   for (const auto& r : routes.all()) {
-    EXPECT_EQ(r.body_max, 0U) << r.path;
+    EXPECT_EQ(r.body_max, r.path == "/v1/keys/{purpose}/acks" ? 1024U : 0U) << r.path;
     EXPECT_EQ(r.at_once, 0U) << r.path << ": a place is taken after the purpose was asked";
   }
 }

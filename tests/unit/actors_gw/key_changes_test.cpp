@@ -19,18 +19,26 @@ entity_id device(int number) {
   return entity_id::parse("urn:dev:os:32473-" + std::to_string(number)).value();
 }
 
+std::vector<entity_id> devices_of(const key_changes::batch& b) {
+  std::vector<entity_id> out;
+  for (const auto& c : b.changes) out.push_back(c.device);
+  return out;
+}
+
 TEST(key_changes, tell_of_each_device_once_by_its_newest_change) {
   key_changes changes;
   for (const int n : {1, 2, 3, 1}) changes.changed(device(n));
   auto got = changes.after(0, 2);
-  EXPECT_THAT(got.devices, testing::ElementsAre(device(2), device(3)));
+  EXPECT_THAT(devices_of(got), testing::ElementsAre(device(2), device(3)));
   EXPECT_EQ(got.last, 3U);
+  EXPECT_EQ(changes.newest_of(device(1)), 4U);
+  EXPECT_EQ(changes.newest_of(device(9)), 0U);
   changes.changed(device(2));
   got = changes.after(got.last, 10);
-  EXPECT_THAT(got.devices, testing::ElementsAre(device(1), device(2)));
+  EXPECT_THAT(devices_of(got), testing::ElementsAre(device(1), device(2)));
   EXPECT_EQ(got.last, changes.newest());
   got = changes.after(got.last, 10);
-  EXPECT_TRUE(got.devices.empty());
+  EXPECT_TRUE(got.changes.empty());
   EXPECT_EQ(got.last, changes.newest());
 }
 
@@ -57,9 +65,9 @@ TEST(key_changes, reach_a_reader_that_is_slower_than_they_are) {
     place = got.last;
   }
   std::size_t left = 0;
-  for (auto got = changes.after(place, 64); !got.devices.empty(); got = changes.after(place, 64)) {
+  for (auto got = changes.after(place, 64); !got.changes.empty(); got = changes.after(place, 64)) {
     ASSERT_FALSE(got.lost);
-    left += got.devices.size();
+    left += got.changes.size();
     place = got.last;
   }
   EXPECT_LE(left, static_cast<std::size_t>(devices));
@@ -92,8 +100,8 @@ TEST(key_changes, come_from_one_thread_while_watches_begin_and_end_on_others) {
       for (bool last = false; !last;) {
         last = over;
         const auto ticket = changes.listen([&wakes] { ++wakes; });
-        for (auto got = changes.after(place, 16); !got.devices.empty(); got = changes.after(place, 16)) {
-          seen[static_cast<std::size_t>(r)].insert(got.devices.begin(), got.devices.end());
+        for (auto got = changes.after(place, 16); !got.changes.empty(); got = changes.after(place, 16)) {
+          for (const auto& c : got.changes) seen[static_cast<std::size_t>(r)].insert(c.device);
           place = got.last;
           if (got.lost) return;
           if (!last && over) break;

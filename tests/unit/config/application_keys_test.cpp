@@ -38,6 +38,7 @@ TEST(application_keys_settings, have_the_defaults_of_the_page) {
   ASSERT_TRUE(c) << c.error().as_error().detail;
   ASSERT_TRUE(c->application_keys);
   EXPECT_TRUE(c->application_keys->socket.is_absolute());
+  EXPECT_EQ(c->application_keys->overlap, std::chrono::seconds{60});
   const auto& all = c->application_keys->purposes;
   ASSERT_EQ(all.size(), 2U);
   const auto& mqtt = all.at("mqtt");
@@ -95,6 +96,18 @@ TEST(application_keys_settings, are_refused_with_the_place_of_each_mistake) {
       faults("application_keys: {socket: /" + std::string(120, 's') + ", purposes: {mqtt: {" + good + "}}}")
           .size(),
       1U);
+}
+
+TEST(application_keys_settings, have_an_overlap_from_none_to_six_hours) {
+  const auto with = [](const std::string& overlap) {
+    return "application_keys: {socket: s, overlap: " + overlap + ", purposes: {mqtt: {allow: {users: [a]}}}}";
+  };
+  EXPECT_EQ(with_keys(with("0s"))->application_keys->overlap, milliseconds{0});
+  EXPECT_EQ(with_keys(with("6h"))->application_keys->overlap, std::chrono::hours{6});
+  using lines = std::vector<std::string>;
+  EXPECT_EQ(faults(with("7h")),
+            lines{"p.yaml:2:40: 'application_keys.overlap' must be from 0s to 6h, not '7h'"});
+  EXPECT_EQ(faults(with("soon")).size(), 1U);
 }
 
 TEST(application_keys_settings, are_shown_and_compared) {

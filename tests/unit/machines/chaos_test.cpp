@@ -22,13 +22,15 @@ void live(harness& w) {
   w.run(12s);
 }
 
-void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool real = false) {
+void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool real = false,
+                          milliseconds consumer_wait = 0ms) {
   for (int k = 0; k < 60; ++k) {
     harness_options o;
     o.seed = static_cast<std::uint64_t>(k) + 1;
     o.pne_forgets = forgets;
     o.suite = suite;
     o.real_server = real;
+    o.consumer_wait = consumer_wait;
     harness w{o};
     bool crashed = false;
     w.before_output = [&](side s, int n) {
@@ -48,6 +50,9 @@ void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool rea
 
 TEST(chaos, both_sides_agree_when_the_gateway_crashes_before_each_output) {
   crash_at_each_output(side::gw, false, suite_x25519);
+}
+TEST(chaos, both_sides_agree_when_a_gateway_with_programs_crashes_before_each_output) {
+  crash_at_each_output(side::gw, false, suite_x25519, false, 2s);
 }
 TEST(chaos, both_sides_agree_when_the_pne_crashes_before_each_output) {
   crash_at_each_output(side::pne, false, suite_x25519);

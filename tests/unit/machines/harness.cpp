@@ -43,6 +43,7 @@ protocol::pn_gw_settings harness::gw_settings() const {
   st.permit_until = o.permit_until;
   st.lowest_suite = o.suite;
   st.answer_timeout = o.answer_timeout;
+  st.consumer_wait = o.consumer_wait;
   if (o.suite == suite_symmetric) st.lowest_suite = suite_symmetric;
   return st;
 }
@@ -260,6 +261,8 @@ bool harness::apply(gw_output& out) {
       transmit(side::pne, std::move(m->message));
     else if (elsewhere)
       elsewhere(m->to, m->message);
+  } else if (const auto* next = std::get_if<gw_publish>(&out)) {
+    publish(next->which);
   } else if (std::get_if<gw_want_nonce>(&out) != nullptr) {
     if (nonces_hang) return true;
     const bool given = server_up && !random.chance(o.nonce_failure);
@@ -329,10 +332,24 @@ void harness::check_kdel(const bytes& message) {
   const auto* held = gw_disk.find(kdel->which);
   if (held == nullptr || held->use == key_use::unused)
     faults.push_back("KDEL before its index was recorded as handed out");
+  else if (o.consumer_wait > milliseconds{0} && !published.contains({held->set, held->which}))
+    faults.push_back("KDEL before its key was published");
   deliveries.emplace(kdel->which, message);
   if (held == nullptr) return;
   const auto [it, is_new] = delivered_.emplace(std::pair{held->set, kdel->which}, message);
   if (!is_new && it->second != message) faults.push_back("two KDELs have the index " + kdel->which.text());
+}
+
+void harness::publish(epoch which) {
+  const auto* held = gw_disk.find(which);
+  if (held == nullptr || !was_handed_out(held->use))
+    return faults.push_back("a key was published before it was recorded as handed out");
+  published.emplace(held->set, which);
+  if (random.chance(o.late_consumers)) return;
+  const auto longest = static_cast<std::uint64_t>(o.consumer_wait.count());
+  at(milliseconds{static_cast<std::int64_t>(random.below(longest + 1))}, [this, which] {
+    if (gw) gw->handle_consumers_ready(now, which);
+  });
 }
 
 void harness::check_record(const device_record& r) {
@@ -344,6 +361,11 @@ void harness::check_record(const device_record& r) {
   if (acknowledged_ && r.own() != nullptr && r.own()->which < *acknowledged_ &&
       r.find(*acknowledged_) == nullptr)
     faults.push_back("the gateway lost the acknowledged key " + acknowledged_->text());
+  if (gw_disk.sessions_from && (!r.sessions_from || *r.sessions_from < *gw_disk.sessions_from))
+    faults.push_back("sessions_from went back");
+  if (std::count_if(r.keys.begin(), r.keys.end(),
+                    [](const held_key& k) { return k.use == key_use::unproven; }) > 1)
+    faults.push_back("two keys are unproven");
   const auto* before = gw_disk.own();
   if (before != nullptr && (r.own() == nullptr || r.own()->which < before->which))
     faults.push_back("the own key went back");
@@ -426,6 +448,7 @@ std::string harness::disagreement() const {
   if (!faults.empty()) return faults.front();
   if (real && !real->faults.empty()) return real->faults.front();
   if (!gw || !pne) return "a side is down";
+  if (keyed() && gw_disk.has_unproven()) return "a key is unproven although no exchange is under way";
   const auto* own = gw_disk.own();
   const auto* held = pne_disk.highest();
   if (own == nullptr) return "the gateway holds no key, state " + std::string{name_of(gw->state())};

@@ -6,6 +6,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "protocol/pn_gw/detector.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
@@ -31,6 +33,9 @@ struct harness_options {
   time_point permit_until = time_zero;
   gateway_id gw{{1, 2, 3}};
   milliseconds answer_timeout = protocol::answer_timeout_default;
+  /// The programs on the gateway acknowledge its keys after up to this time, or not at all; 0: there are none.
+  milliseconds consumer_wait{0};
+  unsigned late_consumers = 0;  ///< percent of the keys that are not acknowledged
   bool gw_rests = false;  ///< the gateway's machine is put away between any two steps, whenever it can rest
 };
 
@@ -95,7 +100,8 @@ class harness {
   std::vector<std::string> faults;  ///< broken invariants
   std::vector<protocol::gw_event> gw_events;
   std::vector<protocol::pne_event> pne_events;
-  std::map<epoch, bytes> deliveries;  ///< all KDELs sent
+  std::map<epoch, bytes> deliveries;             ///< all KDELs sent
+  std::set<std::pair<set_id, epoch>> published;  ///< the keys that programs know
   int outputs[2] = {0, 0};
   int rests = 0;  ///< how often the gateway's machine was put away
 
@@ -117,6 +123,7 @@ class harness {
   void ask(const request_id& id, const protocol::key_assignment_request& body);
   void report(epoch which);
   void check_kdel(const bytes& message);
+  void publish(epoch which);
   void check_record(const protocol::device_record& r);
   [[nodiscard]] time_point next_event() const;
   protocol::pne_settings pne_settings() const;

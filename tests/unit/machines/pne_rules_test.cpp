@@ -20,6 +20,7 @@ struct hand_gateway {
   std::optional<pne_machine> pne;
   std::vector<bytes> sent;
   std::vector<pne_event> events;
+  std::vector<epoch> retired;  ///< as the writes say
   int persists = 0;
   bool disk_full = false;
 
@@ -36,6 +37,10 @@ struct hand_gateway {
           continue;
         }
         ++persists;
+        if (p->retired) {
+          retired.push_back(p->retired->which);
+          EXPECT_TRUE(p->retired->eukey == key_of(p->retired->which));
+        }
         disk = p->record;
       } else if (auto* m = std::get_if<pne_send>(&*out)) {
         sent.push_back(m->message);
@@ -263,6 +268,7 @@ TEST(pne_rules, a_delivery_makes_the_pending_key_current_and_kret_erases_the_old
   ASSERT_TRUE(g.is_kcnf(g.feed(g.kdel(x, epoch{1, 1}, true))));
   EXPECT_EQ(g.disk.current->which, (epoch{1, 0}));
   EXPECT_EQ(g.disk.pending->which, (epoch{1, 1}));
+  EXPECT_TRUE(g.retired.empty()) << "both keys are in the slots";
   auto wrong = g.kret(x, epoch{1, 1});
   wrong.back() ^= 1;
   g.feed(wrong);
@@ -271,6 +277,14 @@ TEST(pne_rules, a_delivery_makes_the_pending_key_current_and_kret_erases_the_old
   EXPECT_FALSE(g.disk.pending);
   EXPECT_EQ(g.disk.current->which, (epoch{1, 1}));
   EXPECT_EQ(g.pne->state(), pne_state::keyed);
+  EXPECT_EQ(g.retired, std::vector{(epoch{1, 0})});
+  ASSERT_TRUE(g.deliver(epoch{1, 2}, true));  // whose KRET is lost
+  EXPECT_EQ(g.retired.size(), 1U);
+  ASSERT_TRUE(g.deliver(epoch{1, 3}, true));
+  EXPECT_EQ(g.retired, (std::vector{epoch{1, 0}, epoch{1, 1}}));
+  g.pne->handle_factory_reset(g.now);
+  g.pump();
+  EXPECT_EQ(g.retired.size(), 2U) << "nobody may use a key after a reset";
 }
 
 TEST(pne_rules, a_failed_write_restores_the_former_record_and_nothing_is_confirmed) {

@@ -71,6 +71,54 @@ TEST(records, a_device_record_survives_encoding) {
   EXPECT_EQ(back->last_address, "127.0.0.1:4242");
 }
 
+TEST(records, a_device_record_of_schema_2_survives_encoding) {
+  auto d = sample_device();
+  const auto first = encode(d);
+  d.keys[2].use = key_use::unproven;
+  d.keys[3].use = key_use::lapsed;
+  d.sessions_from = epoch{4, 1};
+  const auto wire = encode(d);
+  const auto back = decode_device_record(wire.expose());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_TRUE(encode(*back) == wire);
+  EXPECT_EQ(back->keys[2].use, key_use::unproven);
+  EXPECT_EQ(back->keys[3].use, key_use::lapsed);
+  EXPECT_EQ(back->sessions_from, (epoch{4, 1}));
+  EXPECT_EQ(back->unused_count(), 2u);
+  // What an earlier version wrote is read, and without need nothing else is written.
+  EXPECT_EQ(first.expose()[1], 24) << "fields";
+  EXPECT_EQ(first.expose()[2], 1) << "schema";
+  EXPECT_EQ(wire.expose()[1], 25) << "fields";
+  EXPECT_EQ(wire.expose()[2], 2) << "schema";
+  EXPECT_EQ(decode_device_record(first.expose())->sessions_from, std::nullopt);
+}
+
+TEST(records, a_key_that_lacks_proof_is_refused_in_a_record_of_schema_1) {
+  auto wire = to_bytes(encode(sample_device()).expose());
+  auto lapsed = sample_device();
+  lapsed.keys[2].use = key_use::lapsed;
+  const auto changed = to_bytes(encode(lapsed).expose());
+  std::size_t places = 0;  // but for the numbers of fields and schema, and the end
+  for (std::size_t i = 3; i < wire.size(); ++i)
+    if (wire[i] != changed[i]) {
+      wire[i] = changed[i];
+      ++places;
+    }
+  ASSERT_EQ(places, 1u);
+  EXPECT_FALSE(decode_device_record(wire));
+}
+
+TEST(records, the_own_key_is_withdrawn_below_the_first_session_that_goes_on) {
+  auto d = sample_device();  // own: 4.1
+  EXPECT_FALSE(d.own_is_withdrawn());
+  d.sessions_from = epoch{4, 1};
+  EXPECT_FALSE(d.own_is_withdrawn());
+  d.sessions_from = epoch{4, 2};
+  EXPECT_TRUE(d.own_is_withdrawn());
+  d.keys[1].use = key_use::handed_out;
+  EXPECT_FALSE(d.own_is_withdrawn());
+}
+
 /// Both decoders refuse the same bytes for the same reason, and read the same.
 void agree_on(byte_view wire) {
   const auto whole = decode_device_record(wire);
@@ -90,6 +138,7 @@ void agree_on(byte_view wire) {
   EXPECT_EQ(part->incarnation, whole->incarnation);
   EXPECT_EQ(part->to_report, whole->to_report);
   EXPECT_EQ(part->refills, whole->request && whole->request_is_refill);
+  EXPECT_EQ(part->unproven, whole->has_unproven());
 }
 
 TEST(records, a_summary_of_a_device_says_what_its_record_says) {
@@ -101,6 +150,13 @@ TEST(records, a_summary_of_a_device_says_what_its_record_says) {
   d.to_report.reset();
   d.keys[1].use = key_use::handed_out;
   agree_on(encode(d).expose());
+  d.keys[2].use = key_use::lapsed;
+  agree_on(encode(d).expose());
+  d.keys[3].use = key_use::unproven;
+  agree_on(encode(d).expose());
+  d.sessions_from = epoch{4, 9};
+  agree_on(encode(d).expose());
+  d.keys[3].use = key_use::unused;
   d.keys[3].set = {};
   d.keys[0].which = epoch{3, 0};
   agree_on(encode(d).expose());
@@ -127,6 +183,13 @@ void truncated_and_changed(const secret_bytes& wire, Decode decode) {
 TEST(records, damage_is_an_error_and_never_a_crash) {
   truncated_and_changed(encode(sample_pne()), [](byte_view b) { return decode_pne_record(b).has_value(); });
   truncated_and_changed(encode(sample_device()), [](byte_view b) {
+    agree_on(b);
+    return decode_device_record(b).has_value();
+  });
+  auto later = sample_device();
+  later.keys[2].use = key_use::unproven;
+  later.sessions_from = epoch{4, 1};
+  truncated_and_changed(encode(later), [](byte_view b) {
     agree_on(b);
     return decode_device_record(b).has_value();
   });

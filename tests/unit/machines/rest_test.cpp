@@ -20,6 +20,7 @@ std::string text_of(const gw_output& out) {
   if (const auto* p = std::get_if<gw_persist>(&out))
     return "persist " + bytes_of(encode(*p->record).expose());
   if (const auto* m = std::get_if<gw_send>(&out)) return "send " + on(m->to) + " " + bytes_of(m->message);
+  if (const auto* n = std::get_if<gw_publish>(&out)) return "publish " + n->which.text();
   if (const auto* r = std::get_if<gw_request>(&out)) return "request " + r->id.hex();
   if (const auto* r = std::get_if<gw_report>(&out)) return "report " + r->which.text();
   if (const auto* c = std::get_if<gw_close_link>(&out)) return "close " + on(c->link) + " " + c->why;

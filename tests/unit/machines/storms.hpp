@@ -33,6 +33,7 @@ inline void storm(const chaos_kind& kind, std::uint64_t seed, bool real, harness
   o.persist_failure = kind.persist_failure;
   o.nonce_failure = kind.nonce_failure;
   o.pne_forgets = kind.forgets;
+  if (seed % 2 == 0) o.consumer_wait = seconds{2}, o.late_consumers = 20;
   o.suite = seed % 3 == 0 ? protocol::suite_symmetric : protocol::suite_x25519;
   harness w{o};
   if (prepare) prepare(w);

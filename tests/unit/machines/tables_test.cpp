@@ -59,13 +59,14 @@ void lead(harness& w, pn_gw_state wanted) {
     // The gateway holds a set without a confirmed key, so it waits for the device's answer.
     w.before_output = [&w, crashed = false](side which, int) mutable {
       const auto* next = w.gw_disk.find(epoch{1, 0});
-      if (which != side::gw || crashed || next == nullptr || next->use != key_use::handed_out) return false;
+      if (which != side::gw || crashed || next == nullptr || !was_handed_out(next->use)) return false;
       return crashed = true;
     };
     w.connect();
     break;
   case st::awaiting_approval:
   case st::requesting:
+  case st::publishing:
   case st::delivering: w.connect(); break;
   case st::keyed: w.connect(); break;
   case st::updating:
@@ -106,6 +107,7 @@ harness_options options_for(pn_gw_state wanted) {
   if (wanted == pn_gw_state::awaiting_approval || wanted == pn_gw_state::validating)
     o.policy = validation_policy::automatic;
   if (wanted == pn_gw_state::awaiting_approval) o.policy = validation_policy::ask;
+  if (wanted == pn_gw_state::publishing) o.consumer_wait = 2s, o.late_consumers = 100;
   return o;
 }
 
@@ -147,6 +149,8 @@ std::vector<std::function<void(harness&)>> gateway_inputs() {
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now); });
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now + 24h); });
   all.push_back([](w_t w) { w.gw->handle_persist_failed(w.now); });
+  all.push_back([](w_t w) { w.gw->handle_consumers_ready(w.now, epoch{1, 0}); });
+  all.push_back([](w_t w) { w.gw->handle_consumers_ready(w.now, epoch{9, 9}); });
   all.push_back([](w_t w) { w.gw->handle_response(w.now, request_id{}, assigned_keys{}, 1); });
   all.push_back([](w_t w) {
     w.gw->handle_response(w.now, w.gw->record().request.value_or(request_id{}), assigned_keys{}, 1);

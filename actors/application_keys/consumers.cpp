@@ -1,0 +1,159 @@
+#include "actors/application_keys/consumers.hpp"
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <utility>
+
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+
+std::unique_ptr<consumers::membership> consumers::join(const purpose& p, const api::peer& who) {
+  const auto drawn = crypto::system_entropy().draw<8>();
+  std::unique_ptr<membership> out{new membership{*this, to_hex(drawn)}};
+  member m;
+  m.of = &p;
+  m.user = who.process.uid;
+  m.text = who.text();
+  const std::lock_guard lock{guard_};
+  members_.emplace(out->id(), std::move(m));
+  return out;
+}
+
+void consumers::leave(const std::string& id) {
+  calls ready;
+  {
+    const std::lock_guard lock{guard_};
+    const auto found = members_.find(id);
+    if (found == members_.end()) return;
+    release(id, found->second, ready);
+    members_.erase(found);
+  }
+  for (const auto& call : ready) call();
+}
+
+void consumers::sent(const std::string& id, std::uint64_t revision) {
+  const std::lock_guard lock{guard_};
+  if (const auto found = members_.find(id); found != members_.end()) found->second.sent = revision;
+}
+
+consumers::answer consumers::acknowledge(const std::string& watch, const std::string& purpose_name,
+                                         uid_t user, std::uint64_t revision) {
+  calls ready;
+  {
+    const std::lock_guard lock{guard_};
+    const auto found = members_.find(watch);
+    if (found == members_.end() || found->second.user != user || found->second.of->name != purpose_name)
+      return answer::no_such_watch;
+    auto& m = found->second;
+    if (revision > m.sent) return answer::not_sent_yet;
+    m.acknowledged = std::max(m.acknowledged, revision);
+    m.missed = 0;
+    if (m.behind != 0 && m.acknowledged >= m.behind) {
+      m.behind = 0;
+      log::info(component_, "consumer-caught-up",
+                "a program has acknowledged its keys and is waited for again",
+                {{"consumer", m.text}, {"purpose", m.of->name}});
+    }
+    while (!m.waits.empty() && m.waits.begin()->first <= m.acknowledged) {
+      const auto number = m.waits.begin()->second;
+      m.waits.erase(m.waits.begin());
+      // The device may have changed again since then.
+      const auto newest = changes_.newest_of(waits_.at(number).device);
+      if (newest > m.acknowledged)
+        m.waits.emplace(newest, number);
+      else
+        satisfy(watch, number, ready);
+    }
+  }
+  for (const auto& call : ready) call();
+  return answer::done;
+}
+
+std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, std::function<void()> ready) {
+  const std::lock_guard lock{guard_};
+  if (members_.empty()) return nullptr;
+  const auto change = changes_.newest_of(device);
+  waiting w{device, {}, std::move(ready)};
+  const auto number = next_wait_;
+  for (auto& [id, m] : members_) {
+    if (m.behind != 0 || m.acknowledged >= change || !m.of->covers(device)) continue;
+    m.waits.emplace(change, number);
+    w.missing.insert(id);
+  }
+  if (w.missing.empty()) return nullptr;
+  ++next_wait_;
+  waits_.emplace(number, std::move(w));
+  return std::unique_ptr<wait>{new wait{*this, number}};
+}
+
+void consumers::forget(std::uint64_t number) {
+  const std::lock_guard lock{guard_};
+  const auto found = waits_.find(number);
+  if (found == waits_.end()) return;
+  for (const auto& id : found->second.missing) {
+    auto& waits = members_.at(id).waits;
+    std::erase_if(waits, [number](const auto& entry) { return entry.second == number; });
+  }
+  waits_.erase(found);
+}
+
+/// Nobody waits for the program any more.
+void consumers::release(const std::string& id, member& m, calls& out) {
+  for (const auto& [change, number] : std::exchange(m.waits, {})) satisfy(id, number, out);
+}
+
+/// Call without an entry of the wait in the member.
+void consumers::satisfy(const std::string& id, std::uint64_t number, calls& out) {
+  const auto found = waits_.find(number);
+  found->second.missing.erase(id);
+  if (!found->second.missing.empty()) return;
+  out.push_back(std::move(found->second.ready));
+  waits_.erase(found);
+}
+
+std::string consumers::give_up(std::uint64_t number) {
+  std::string late;
+  calls ready;
+  {
+    const std::lock_guard lock{guard_};
+    const auto found = waits_.find(number);
+    if (found == waits_.end()) return late;
+    const auto over = std::move(found->second);
+    waits_.erase(found);
+    for (const auto& id : over.missing) {
+      auto& m = members_.at(id);
+      late += (late.empty() ? "" : ", ") + describe(m);
+      std::erase_if(m.waits, [number](const auto& entry) { return entry.second == number; });
+      if (++m.missed < missed_max || m.behind != 0) continue;
+      m.behind = std::max<std::uint64_t>(changes_.newest_of(over.device), 1);
+      release(id, m, ready);
+      log::warn(
+          component_, "consumer-slow",
+          "a program did not acknowledge its keys in time, again and again: no PNE waits for it until it has",
+          {{"consumer", m.text}, {"purpose", m.of->name}});
+    }
+  }
+  for (const auto& call : ready) call();
+  return late;
+}
+
+std::string consumers::describe(const member& m) { return m.text + " for the purpose " + m.of->name; }
+
+boost::json::array consumers::describe() const {
+  boost::json::array out;
+  const std::lock_guard lock{guard_};
+  for (const auto& [id, m] : members_) {
+    boost::json::object row{{"purpose", m.of->name}, {"consumer", m.text}, {"slow", m.behind != 0}};
+    const auto open = changes_.after(m.acknowledged, 1);
+    // Changes of before its watch are in what it has read.
+    if (m.acknowledged != 0 && !open.changes.empty() && m.of->covers(open.changes.front().device))
+      row["oldest_without_ack"] = open.changes.front().device.text();
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace cpns::actors
