@@ -88,8 +88,7 @@ status open_answer::read(const taker& take) {
   auto& m = *impl_;
   for (std::size_t i = 0; i < reads_per_turn && !complete(); ++i) {
     if (m.held == m.input.size()) return m.ended("its answer is not HTTP");
-    const auto n =
-        ::recv(m.socket.get(), m.input.data() + m.held, m.input.size() - m.held, MSG_DONTWAIT);
+    const auto n = ::recv(m.socket.get(), m.input.data() + m.held, m.input.size() - m.held, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return {};
     if (n < 0) return m.ended(std::strerror(errno));

@@ -198,17 +198,21 @@ done_or<int> exec_with_key(const exec_options& o) {
   CPNS_CHECK(entity_id::parse(o.entity));
   CPNS_TRY(const auto on_change, signal_of_change(o.on_change));
   const bool by_file = o.fd == no_descriptor;
-  if (!by_file && !o.file.empty()) return fail(command_failed{error{errc::config_usage, "give --file or --fd, not both"}});
+  if (!by_file && !o.file.empty())
+    return fail(command_failed{error{errc::config_usage, "give --file or --fd, not both"}});
   if (!by_file && on_change != 0)
-    return fail(command_failed{error{
-        errc::config_usage, "a running program cannot read a new key from --fd: use --file, or --on-change restart"}});
-  CPNS_TRY(auto form, o.form.empty() ? keys::key_template::parse(one_key, "") : keys::key_template::read(o.form));
+    return fail(command_failed{
+        error{errc::config_usage,
+              "a running program cannot read a new key from --fd: use --file, or --on-change restart"}});
+  CPNS_TRY(auto form,
+           o.form.empty() ? keys::key_template::parse(one_key, "") : keys::key_template::read(o.form));
   std::optional<keys::key_file> file;
   if (by_file) {
     CPNS_TRY(auto made, o.file.empty() ? keys::key_file::in_new_folder(keys::exec_mode)
                                        : keys::key_file::at(o.file, keys::exec_mode));
     if (!made.in_memory())
-      keys::say(made.path().string() + " is not on a file system in memory (tmpfs): its key outlives it on the disk");
+      keys::say(made.path().string() +
+                " is not on a file system in memory (tmpfs): its key outlives it on the disk");
     file.emplace(std::move(made));
   }
   return key_runner{o, std::move(path), std::move(form), std::move(file), on_change}.run();
@@ -217,7 +221,8 @@ done_or<int> exec_with_key(const exec_options& o) {
 }  // namespace
 
 void add_keys_exec(CLI::App& keys, int& code) {
-  auto* c = keys.add_subcommand("exec", "Run a program with the key of a device, and again when the key changes");
+  auto* c =
+      keys.add_subcommand("exec", "Run a program with the key of a device, and again when the key changes");
   const auto o = std::make_shared<exec_options>();
   c->add_option("PURPOSE", o->purpose, "A member of application_keys.purposes")->required();
   c->add_option("ENTITY", o->entity, "The Entity ID of a device")->required();
@@ -226,21 +231,28 @@ void add_keys_exec(CLI::App& keys, int& code) {
   c->add_option("--file", o->file,
                 "Where the program finds the key; without it a file in a new folder of $RUNTIME_DIRECTORY,\n"
                 "$XDG_RUNTIME_DIR or /run");
-  c->add_option("--fd", o->fd, "The descriptor, 3 to 255, from which the program reads the key, in place of a file")
+  c->add_option("--fd", o->fd,
+                "The descriptor, 3 to 255, from which the program reads the key, in place of a file")
       ->check(CLI::Range(3, 255));
   c->add_option("--template", o->form, "What the program finds there (see `cpns keys render --help`)");
-  c->add_option("--on-change", o->on_change, "restart, or the signal HUP, USR1 or USR2")->capture_default_str();
-  c->footer(
-      "It waits for the first key. The program finds the line `IDENTITY KEY` (hexadecimal) in the file whose path is in\n"
-      "the variable CPNS_KEY_FILE, mode 0600, or at the descriptor whose number is in CPNS_KEY_FD; {place} in its\n"
-      "arguments is replaced by that path or number. No key is in its arguments or its environment.\n"
-      "A restart is SIGTERM, after 10 s SIGKILL, and a new start. When the device has no key any more (forgotten, reset,\n"
-      "...) the program is stopped until the next key. SIGTERM, SIGINT and SIGHUP are passed on.\n"
-      "Exit codes: that of the program, 128 and the number of the signal that ended it; before its start 1 refused or\n"
-      "not executable, 2 invalid command line, 130 interrupted.\n\nExamples:\n"
-      "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/pne/keys.sock -- ./sensor --psk {place}\n"
-      "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --fd 3 --config trial/pne.yaml -- ./sensor\n"
-      "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --file sensor.key --on-change HUP --config trial/pne.yaml -- ./sensor");
+  c->add_option("--on-change", o->on_change, "restart, or the signal HUP, USR1 or USR2")
+      ->capture_default_str();
+  c->footer("It waits for the first key. The program finds the line `IDENTITY KEY` (hexadecimal) in the file "
+            "whose path is in\n"
+            "the variable CPNS_KEY_FILE, mode 0600, or at the descriptor whose number is in CPNS_KEY_FD; "
+            "{place} in its\n"
+            "arguments is replaced by that path or number. No key is in its arguments or its environment.\n"
+            "A restart is SIGTERM, after 10 s SIGKILL, and a new start. When the device has no key any more "
+            "(forgotten, reset,\n"
+            "...) the program is stopped until the next key. SIGTERM, SIGINT and SIGHUP are passed on.\n"
+            "Exit codes: that of the program, 128 and the number of the signal that ended it; before its "
+            "start 1 refused or\n"
+            "not executable, 2 invalid command line, 130 interrupted.\n\nExamples:\n"
+            "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/pne/keys.sock -- ./sensor "
+            "--psk {place}\n"
+            "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --fd 3 --config trial/pne.yaml -- ./sensor\n"
+            "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --file sensor.key --on-change HUP --config "
+            "trial/pne.yaml -- ./sensor");
   c->callback([o, &code] {
     const auto done = exec_with_key(*o);
     code = done ? *done : report(done.error());

@@ -30,7 +30,8 @@ class renderer {
  public:
   renderer(const render_options& o, std::string socket, keys::key_template form, keys::key_file file)
       : options_(o), form_(std::move(form)), file_(std::move(file)),
-        watch_({.socket = std::move(socket), .purpose = o.purpose, .acks = true, .patient = !o.once}, keys::say) {}
+        watch_({.socket = std::move(socket), .purpose = o.purpose, .acks = true, .patient = !o.once},
+               keys::say) {}
 
   done_or<int> run() {
     for (;;) {
@@ -88,7 +89,7 @@ class renderer {
     }
     if (!command_->stopping() && std::chrono::steady_clock::now() >= command_end_) {
       keys::say(options_.command.front() + " still runs after " + std::to_string(command_time.count()) +
-          " s and is stopped");
+                " s and is stopped");
       command_->stop();
       command_end_ = keys::instant::max();
     }
@@ -145,14 +146,16 @@ done_or<int> render_keys(const render_options& o) {
   CPNS_TRY(auto form, keys::key_template::read(o.from));
   CPNS_TRY(auto file, keys::key_file::at(o.output, keys::render_mode));
   if (!file.in_memory())
-    keys::say(file.path().string() + " is not on a file system in memory (tmpfs): its keys outlive it on the disk");
+    keys::say(file.path().string() +
+              " is not on a file system in memory (tmpfs): its keys outlive it on the disk");
   return renderer{o, std::move(path), std::move(form), std::move(file)}.run();
 }
 
 }  // namespace
 
 void add_keys_render(CLI::App& keys, int& code) {
-  auto* c = keys.add_subcommand("render", "Keep a file with the keys, for a program that reads them from a file");
+  auto* c =
+      keys.add_subcommand("render", "Keep a file with the keys, for a program that reads them from a file");
   const auto o = std::make_shared<render_options>();
   c->add_option("PURPOSE", o->purpose, "A member of application_keys.purposes")->required();
   c->add_option("COMMAND", o->command,
@@ -163,17 +166,23 @@ void add_keys_render(CLI::App& keys, int& code) {
                 "The file to write; a name without '/' is in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR or /run")
       ->required();
   c->add_flag("--once", o->once, "Write the keys of now, run COMMAND, and end");
-  c->footer(
-      "The file is replaced at once, mode 0640; after an error the former one stays, and it tries again. The text between\n"
-      "{each} and {end} is repeated for each key, after {each use} for those alone with which this side begins:\n"
-      "  {each}\n  {identity}:{key}\n  {end}\n"
-      "{entity} {identity} {key} (hexadecimal) {key_base64} {epoch} {state} {use} in it, {purpose} everywhere; {{ and }}\n"
-      "are the characters. One COMMAND runs at a time, for 60 s at most; it runs again after a code other than 0. The\n"
-      "role learns that the keys are in force when it ended with 0. SIGINT and SIGTERM end the watch; the file stays.\n"
-      "Exit codes: 0 done or ended by a signal, 1 refused or (--once) failed, 2 invalid command line.\n\nExamples:\n"
-      "  cpns keys render tls --template psk.in --output /run/stunnel/psk --socket /run/cpns/gateway/keys.sock \\\n"
-      "    -- systemctl reload stunnel4\n"
-      "  cpns keys render mqtt --once --template psk.in --output psk --config trial/gateway.yaml");
+  c->footer("The file is replaced at once, mode 0640; after an error the former one stays, and it tries "
+            "again. The text between\n"
+            "{each} and {end} is repeated for each key, after {each use} for those alone with which this "
+            "side begins:\n"
+            "  {each}\n  {identity}:{key}\n  {end}\n"
+            "{entity} {identity} {key} (hexadecimal) {key_base64} {epoch} {state} {use} in it, {purpose} "
+            "everywhere; {{ and }}\n"
+            "are the characters. One COMMAND runs at a time, for 60 s at most; it runs again after a code "
+            "other than 0. The\n"
+            "role learns that the keys are in force when it ended with 0. SIGINT and SIGTERM end the watch; "
+            "the file stays.\n"
+            "Exit codes: 0 done or ended by a signal, 1 refused or (--once) failed, 2 invalid command "
+            "line.\n\nExamples:\n"
+            "  cpns keys render tls --template psk.in --output /run/stunnel/psk --socket "
+            "/run/cpns/gateway/keys.sock \\\n"
+            "    -- systemctl reload stunnel4\n"
+            "  cpns keys render mqtt --once --template psk.in --output psk --config trial/gateway.yaml");
   c->callback([o, &code] {
     const auto done = render_keys(*o);
     code = done ? *done : report(done.error());

@@ -28,8 +28,11 @@ struct key_watch_options {
 void print_change(const keys::key_change& c, bool with_keys) {
   const bool ended = c.kind == keys::key_change::what::ended;
   std::cout << (ended ? "end  " : "key  ") << c.entity << "  " << c.key.which.text() << "  "
-            << (ended ? c.reason : c.key.state) << "  " << (ended ? "-" : c.key.use ? "use" : "accept") << "  "
-            << c.key.identity;
+            << (ended ? c.reason : c.key.state) << "  "
+            << (ended       ? "-"
+                : c.key.use ? "use"
+                            : "accept")
+            << "  " << c.key.identity;
   if (with_keys && !ended) {
     auto hex = to_hex(c.key.key.expose());
     std::cout << "  " << hex;
@@ -56,8 +59,7 @@ done_or<int> watch_keys(const key_watch_options& o) {
   CPNS_TRY(const auto path, keys::key_socket_of(o.where));
   if (!o.entity.empty()) CPNS_CHECK(entity_id::parse(o.entity));
   keys::signal_door signals;
-  keys::key_watch watch({.socket = path, .purpose = o.purpose, .only = o.entity},
-                        keys::say);
+  keys::key_watch watch({.socket = path, .purpose = o.purpose, .only = o.entity}, keys::say);
   for (;;) {
     if (const auto got = signals.next(); got && got->number != SIGHUP) return exit_done;
     CPNS_CHECK(watch.turn([&](const auto& line, std::string_view raw, const auto& changes) {
@@ -80,14 +82,16 @@ void add_keys_watch(CLI::App& keys, int& code) {
   c->add_option("ENTITY", o->entity, "The Entity ID of a device; without it: all devices");
   keys::add_key_socket_options(*c, o->where);
   c->add_flag("--with-keys", o->with_keys, "Print the keys, too");
-  c->add_flag("--json", o->json, "Print the lines of the role as they come, with the keys (docs/api/keys.md)");
-  c->footer(
-      "A line: `key` (begins or changes) or `end`, the device, the epoch, the state or why the key ended (retired: its\n"
-      "sessions go on), whether this side begins with it, and the identity. `synced` comes when all devices were listed.\n"
-      "While the role is away it connects again. SIGINT and SIGTERM end it.\n"
-      "Exit codes: 0 ended by a signal, 1 refused, 2 invalid command line.\n\nExamples:\n"
-      "  cpns keys watch mqtt --socket /run/cpns/gateway/keys.sock\n"
-      "  cpns keys watch mqtt urn:dev:mac:0024befffe804ff1 --json --config trial/pne.yaml");
+  c->add_flag("--json", o->json,
+              "Print the lines of the role as they come, with the keys (docs/api/keys.md)");
+  c->footer("A line: `key` (begins or changes) or `end`, the device, the epoch, the state or why the key "
+            "ended (retired: its\n"
+            "sessions go on), whether this side begins with it, and the identity. `synced` comes when all "
+            "devices were listed.\n"
+            "While the role is away it connects again. SIGINT and SIGTERM end it.\n"
+            "Exit codes: 0 ended by a signal, 1 refused, 2 invalid command line.\n\nExamples:\n"
+            "  cpns keys watch mqtt --socket /run/cpns/gateway/keys.sock\n"
+            "  cpns keys watch mqtt urn:dev:mac:0024befffe804ff1 --json --config trial/pne.yaml");
   c->callback([o, &code] {
     const auto done = watch_keys(*o);
     code = done ? *done : report(done.error());

@@ -102,8 +102,6 @@ DTLS, or as the key of a MAC. It needs libc alone.")
 set(CPACK_DEBIAN_KEYS_PACKAGE_NAME libcpns-keys0)
 set(CPACK_DEBIAN_KEYS_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_KEYS_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_KEYS_PACKAGE_CONTROL_EXTRA "${made}/triggers")
-file(WRITE "${made}/triggers" "activate-noawait ldconfig\n")
 
 set(CPACK_COMPONENT_KEYS_DEV_DESCRIPTION "application keys of a CPNS gateway or device, to compile
 Header, pkg-config data, man page, guide, and a server and a client of TLS-PSK

@@ -13,7 +13,6 @@
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
-#include "crypto/suite.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -29,7 +28,8 @@ class pn_gw_device {
       : self_(self), index_(parts.index), name_(std::move(parts.name)), entity_(parts.record.entity),
         user_(parts.record.user), shared_(std::move(parts.shared)), uplink_(std::move(parts.uplink)),
         supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)), stored_(parts.stored),
-        row_(parts.row), machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
+        row_(parts.row), machine_(parts.rested ? machine_after_rest(*shared_, settings_, parts)
+                                               : machine_of(*shared_, settings_, std::move(parts.record))),
         same_id_(std::move(parts.same_id)) {
     if (parts.rested)
       take_over(*parts.rested, parts.place.address);  // a message follows
@@ -197,21 +197,6 @@ class pn_gw_device {
   }
 
  private:
-  [[nodiscard]] pn_gw_machine made_from(device_record record) const {
-    return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
-            clock(),   dates(),           shared_->claimants.get()};
-  }
-  [[nodiscard]] pn_gw_machine gone_on(device_parts& parts) const {
-    return {settings_,
-            std::move(parts.record),
-            *parts.rested,
-            parts.place,
-            crypto::openssl_suite(),
-            crypto::system_entropy(),
-            clock(),
-            dates(),
-            shared_->claimants.get()};
-  }
   void take_over(const gw_resting& rested, const std::string& address) {
     if (rested.link) {
       links_ = {*rested.link};
@@ -304,7 +289,7 @@ class pn_gw_device {
     if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
-      machine_ = made_from(std::move(stored));
+      machine_ = machine_of(*shared_, settings_, std::move(stored));
       for (const auto& link : links_) act(gw_close_link{link, "the device continues from the stored record"});
       waiting_.clear();
     } else {
@@ -393,7 +378,7 @@ class pn_gw_device {
   }
   [[nodiscard]] time_point clock() const { return shared_->clock(); }
   [[nodiscard]] key_store& store() const { return *shared_->store; }
-  [[nodiscard]] gw_dates dates() const { return shared_->dates ? shared_->dates() : gw_dates{clock()}; }
+  [[nodiscard]] gw_dates dates() const { return dates_now(*shared_); }
 
   void act(gw_persist&& o) {
     saving_ = true;

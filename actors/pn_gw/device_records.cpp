@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "crypto/suite.hpp"
 
 namespace cpns::actors {
 
@@ -29,6 +30,22 @@ status read_record(device_parts& parts) {
   log::error(gateway_component, "record-unreadable", kept ? why.detail : why.message(),
              {{"entity", entity.text()}});
   return fail(std::move(why));
+}
+
+gw_dates dates_now(const shared_parts& shared) {
+  return shared.dates ? shared.dates() : gw_dates{shared.clock()};
+}
+
+pn_gw_machine machine_of(const shared_parts& shared, const pn_gw_settings& settings, device_record record) {
+  return {settings,       std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
+          shared.clock(), dates_now(shared), shared.claimants.get()};
+}
+
+pn_gw_machine machine_after_rest(const shared_parts& shared, const pn_gw_settings& settings,
+                                 device_parts& parts) {
+  return {settings,       std::move(parts.record), *parts.rested,
+          parts.place,    crypto::openssl_suite(), crypto::system_entropy(),
+          shared.clock(), dates_now(shared),       shared.claimants.get()};
 }
 
 void keep_retired(const shared_parts& shared, const gw_persist& o) {

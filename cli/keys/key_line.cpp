@@ -62,21 +62,21 @@ key_line line_in(const boost::json::object& o) {
   out.event = event_named(plain_text(o.at("event")));
   if (const auto* r = o.if_contains("revision")) out.revision = r->to_number<std::uint64_t>();
   switch (out.event) {
-    case what::begun: out.watch = plain_text(o.at("watch")); break;
-    case what::put:
-      out.entity = plain_text(o.at("entity"));
-      for (const auto& k : o.at("keys").as_array()) out.keys.push_back(key_in(k.as_object()));
-      if (const auto* from = o.if_contains("sessions_from")) out.sessions_from = epoch_in(plain_text(*from));
-      break;
-    case what::gone:
-      out.entity = plain_text(o.at("entity"));
-      out.reason = plain_text_or(o, "reason", reason_none);
-      break;
-    case what::synced:
-      if (const auto* n = o.if_contains("unreadable")) out.unreadable = n->to_number<std::uint64_t>();
-      break;
-    case what::resync:
-    case what::other: break;
+  case what::begun: out.watch = plain_text(o.at("watch")); break;
+  case what::put:
+    out.entity = plain_text(o.at("entity"));
+    for (const auto& k : o.at("keys").as_array()) out.keys.push_back(key_in(k.as_object()));
+    if (const auto* from = o.if_contains("sessions_from")) out.sessions_from = epoch_in(plain_text(*from));
+    break;
+  case what::gone:
+    out.entity = plain_text(o.at("entity"));
+    out.reason = plain_text_or(o, "reason", reason_none);
+    break;
+  case what::synced:
+    if (const auto* n = o.if_contains("unreadable")) out.unreadable = n->to_number<std::uint64_t>();
+    break;
+  case what::resync:
+  case what::other: break;
   }
   return out;
 }
@@ -91,8 +91,9 @@ result<key_line> read_key_line(std::string_view text) {
   try {
     return line_in(document->get_object());
   } catch (const std::exception&) {  // of boost::json too: a member is missing, or of another type
-    return fail(errc::wire_grammar,
-                "this cpns does not know the form of a line of the role; use the cpns of the version of the role");
+    return fail(
+        errc::wire_grammar,
+        "this cpns does not know the form of a line of the role; use the cpns of the version of the role");
   }
 }
 

@@ -32,12 +32,12 @@ struct key_line {
   enum class what : std::uint8_t { begun, put, gone, synced, resync, other };
   what event = what::other;
   std::uint64_t revision = 0;
-  std::string entity{};             ///< of put and gone
-  std::vector<listed_key> keys{};   ///< of put
-  epoch sessions_from{};            ///< of put: sessions with keys of earlier epochs end
-  std::string reason{};             ///< of gone: a code, or a sentence of an earlier version
-  std::uint64_t unreadable = 0;     ///< of synced: devices that were left out
-  std::string watch{};              ///< of begun: the name for acknowledgements
+  std::string entity{};            ///< of put and gone
+  std::vector<listed_key> keys{};  ///< of put
+  epoch sessions_from{};           ///< of put: sessions with keys of earlier epochs end
+  std::string reason{};            ///< of gone: a code, or a sentence of an earlier version
+  std::uint64_t unreadable = 0;    ///< of synced: devices that were left out
+  std::string watch{};             ///< of begun: the name for acknowledgements
 };
 
 /// wire_grammar if `text` is not a line of a watch; the detail has no part of it. Members that are not known are ignored.

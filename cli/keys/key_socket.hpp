@@ -19,7 +19,8 @@ void add_key_socket_options(CLI::App& command, key_socket_options& o);
 result<std::string> key_socket_of(const key_socket_options& o);
 
 /// Ends the sentence of an error for want of rights.
-inline const std::string access_hint = "the folder of the key socket keeps this user out; the role itself asks "
-                                       "application_keys.purposes.PURPOSE.allow";
+inline const std::string access_hint =
+    "the folder of the key socket keeps this user out; the role itself asks "
+    "application_keys.purposes.PURPOSE.allow";
 
 }  // namespace cpns::cli::keys

@@ -23,16 +23,16 @@ std::vector<key_change> key_table::apply(key_line line) {
   std::vector<key_change> out;
   const bool kept = only_.empty() || line.entity == only_;
   switch (line.event) {
-    case put:
-      if (kept) this->put(line, out);
-      break;
-    case gone:
-      if (kept) remove(line.entity, line.reason, out);
-      break;
-    case synced: sweep(line.unreadable, out); break;
-    case resync: begin_again(); break;
-    case begun:
-    case other: break;
+  case put:
+    if (kept) this->put(line, out);
+    break;
+  case gone:
+    if (kept) remove(line.entity, line.reason, out);
+    break;
+  case synced: sweep(line.unreadable, out); break;
+  case resync: begin_again(); break;
+  case begun:
+  case other: break;
   }
   if (!out.empty()) ++version_;
   return out;

@@ -98,8 +98,10 @@ class template_reader {
     if (end == std::string_view::npos || text_[end] != '}')
       return wrong(at_, "this '{' has no '}' in its line; write '{{' for the character itself");
     const auto name = text_.substr(at_ + 1, end - at_ - 1);
-    const auto found = std::find_if(words.begin(), words.end(), [&](const auto& w) { return w.name == name; });
-    if (found == words.end()) return wrong(at_, "unknown placeholder {" + shown_name(name) + "}" + similar_to(name));
+    const auto found =
+        std::find_if(words.begin(), words.end(), [&](const auto& w) { return w.name == name; });
+    if (found == words.end())
+      return wrong(at_, "unknown placeholder {" + shown_name(name) + "}" + similar_to(name));
     const bool begins = found->what == kind::each || found->what == kind::each_use;
     if (begins && block_) return wrong(at_, "a block cannot be within another one");
     if (found->in_block && !block_)
@@ -119,7 +121,9 @@ class template_reader {
     const auto line = begin == 0 ? 0 : text_.rfind('\n', begin - 1) + 1;  // npos + 1 is 0
     const auto next = text_.find('\n', at_);
     const auto end = next == std::string_view::npos ? text_.size() : next;
-    const auto is_blank = [](std::string_view t) { return t.find_first_not_of(" \t\r") == std::string_view::npos; };
+    const auto is_blank = [](std::string_view t) {
+      return t.find_first_not_of(" \t\r") == std::string_view::npos;
+    };
     const auto before = text_.substr(line, begin - line);
     if (!is_blank(before) || !is_blank(text_.substr(at_, end - at_))) return;
     literal_.resize(literal_.size() - before.size());
@@ -145,7 +149,8 @@ class template_reader {
     const auto before = text_.substr(0, at);
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
     const auto column = at - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
-    return fail(errc::config_syntax, name_ + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + why);
+    return fail(errc::config_syntax,
+                name_ + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + why);
   }
 
   const std::string_view text_;
@@ -163,7 +168,8 @@ result<key_template> key_template::parse(std::string_view text, const std::strin
 result<key_template> key_template::read(const std::string& file) {
   const descriptor open{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!open.valid())
-    return fail(errc::config_file, storage::file_error(errno, errc::config_file, "cannot open the template", file).detail);
+    return fail(errc::config_file,
+                storage::file_error(errno, errc::config_file, "cannot open the template", file).detail);
   CPNS_TRY(const auto text, storage::read_all(open.get(), longest_template, errc::config_range, file));
   return parse(as_text(text), file);
 }
@@ -172,18 +178,18 @@ secret_bytes key_template::fill(const key_table::devices& all, const std::string
   secret_text out;
   const auto one = [&](const part& p, const std::string& entity, const listed_key& k) {
     switch (p.what) {
-      case kind::text: out.add(p.text); break;
-      case kind::purpose: out.add(purpose); break;
-      case kind::entity: out.add(entity); break;
-      case kind::identity: out.add(k.identity); break;
-      case kind::key: out.add_wiping(to_hex(k.key.expose())); break;
-      case kind::key_base64: out.add_wiping(to_base64(k.key.expose())); break;
-      case kind::epoch: out.add(k.which.text()); break;
-      case kind::state: out.add(k.state); break;
-      case kind::use: out.add(k.use ? "yes" : "no"); break;
-      case kind::each:
-      case kind::each_use:
-      case kind::end: break;
+    case kind::text: out.add(p.text); break;
+    case kind::purpose: out.add(purpose); break;
+    case kind::entity: out.add(entity); break;
+    case kind::identity: out.add(k.identity); break;
+    case kind::key: out.add_wiping(to_hex(k.key.expose())); break;
+    case kind::key_base64: out.add_wiping(to_base64(k.key.expose())); break;
+    case kind::epoch: out.add(k.which.text()); break;
+    case kind::state: out.add(k.state); break;
+    case kind::use: out.add(k.use ? "yes" : "no"); break;
+    case kind::each:
+    case kind::each_use:
+    case kind::end: break;
     }
   };
   for (auto p = parts_.begin(); p != parts_.end(); ++p) {

@@ -29,7 +29,20 @@ class key_template {
                                   const std::string& purpose) const;
 
  private:
-  enum class kind : std::uint8_t { text, each, each_use, end, purpose, entity, identity, key, key_base64, epoch, state, use };
+  enum class kind : std::uint8_t {
+    text,
+    each,
+    each_use,
+    end,
+    purpose,
+    entity,
+    identity,
+    key,
+    key_base64,
+    epoch,
+    state,
+    use
+  };
   struct part {
     kind what;
     std::string text{};  ///< of kind::text

@@ -196,9 +196,10 @@ void key_watch::turn_acks(instant now) {
 
 void key_watch::send_ack() {
   ack_sent_ = ack_wanted_;
-  auto asked = api::open_answer::ask(
-      settings_.socket, access_hint, api::verb::post, "/v1/keys/" + api::encode_percent(settings_.purpose) + "/acks",
-      R"({"watch":")" + watch_id_ + R"(","revision":)" + std::to_string(ack_sent_) + "}");
+  auto asked = api::open_answer::ask(settings_.socket, access_hint, api::verb::post,
+                                     "/v1/keys/" + api::encode_percent(settings_.purpose) + "/acks",
+                                     R"({"watch":")" + watch_id_ + R"(","revision":)" +
+                                         std::to_string(ack_sent_) + "}");
   if (!asked) return end_ack(true);
   ack_.emplace(std::move(*asked));
   ack_at_ = clock::now() + growing_pause::longest;

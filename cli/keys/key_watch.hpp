@@ -37,9 +37,9 @@ class growing_pause {
 
 struct watch_settings {
   std::string socket, purpose;
-  std::string only{};    ///< an Entity ID: the table keeps its keys alone
-  bool acks = false;     ///< ask the role to wait for in_force() before it goes on
-  bool patient = true;   ///< connect again; otherwise the first failure is the last one
+  std::string only{};   ///< an Entity ID: the table keeps its keys alone
+  bool acks = false;    ///< ask the role to wait for in_force() before it goes on
+  bool patient = true;  ///< connect again; otherwise the first failure is the last one
 };
 
 /// Not thread-safe.
@@ -98,7 +98,7 @@ class key_watch {
   bool no_acks_here_ = false;  ///< the next attempt asks without them
   bool said_no_acks_ = false, ever_answered_ = false, first_line_ = true;
 
-  std::string watch_id_;              ///< empty: the role takes no acknowledgements
+  std::string watch_id_;  ///< empty: the role takes no acknowledgements
   std::optional<api::open_answer> ack_;
   std::uint64_t ack_wanted_ = 0, ack_sent_ = 0, acked_ = 0;
   instant ack_at_{};

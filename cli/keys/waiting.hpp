@@ -47,7 +47,7 @@ class program {
   static constexpr seconds patience{10};  ///< between SIGTERM and SIGKILL
 
   struct start_options {
-    std::vector<std::string> words;  ///< the program, found through PATH, and its arguments
+    std::vector<std::string> words;   ///< the program, found through PATH, and its arguments
     std::string variable{}, value{};  ///< of its environment; empty: none
     int fd = -1, as_fd = -1;          ///< a descriptor that it has as number `as_fd`
     bool reads_input = true;          ///< otherwise its standard input is /dev/null

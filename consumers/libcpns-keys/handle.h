@@ -27,12 +27,11 @@ struct buffer {
 struct watch {
   int fd; /* -1: none, the next attempt is at `next_try` */
   int64_t next_try;
-  int64_t pause; /* before the next attempt after that */
-  int64_t
-      quiet_until;    /* the role sends a heartbeat; without any byte until then the connection is given up */
-  bool asks_acks;     /* in this request */
-  bool knows_no_acks; /* the role refused to be asked for them */
-  bool complete;      /* the list of all devices has come on this connection, and no resync since */
+  int64_t pause;       /* before the next attempt after that */
+  int64_t quiet_until; /* without a byte of the role until then the connection is given up */
+  bool asks_acks;      /* in this request */
+  bool knows_no_acks;  /* the role refused to be asked for them */
+  bool complete;       /* the list of all devices has come on this connection, and no resync since */
   struct http http;
   struct buffer buffer;
   char said[error_room]; /* the reason that `lost` had last */

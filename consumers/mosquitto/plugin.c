@@ -127,21 +127,29 @@ static int on_tick(int event, void* data, void* user) {
   return MOSQ_ERR_SUCCESS;
 }
 
+/* A ticket of TLS 1.3 is asked for as if it were a name. */
+static bool is_name(const char* text) {
+  for (; *text != '\0'; ++text) {
+    if (*text <= ' ' || *text > '~') {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* At most one line in a second: anybody can send names. */
 static void say_unknown(struct plugin* p, const char* identity, int64_t now) {
+  if (!is_name(identity)) {
+    return;
+  }
   if (p->unknown_said_at != 0 && now - p->unknown_said_at < 1000) {
     ++p->unknown_since;
     return;
   }
-  char shown[97];
-  size_t i = 0;
-  for (; identity[i] != '\0' && i + 1 < sizeof shown; ++i) {
-    shown[i] = identity[i] > ' ' && identity[i] < 0x7f ? identity[i] : '?';
-  }
-  shown[i] = '\0';
-  mosquitto_log_printf(MOSQ_LOG_NOTICE,
-                       "cpns: refused: no key has the identity '%s' (and %u others since the last such line)",
-                       shown, p->unknown_since);
+  mosquitto_log_printf(
+      MOSQ_LOG_NOTICE,
+      "cpns: refused: no key has the identity '%.100s' (and %u others since the last such line)", identity,
+      p->unknown_since);
   p->unknown_said_at = now;
   p->unknown_since = 0;
 }

@@ -107,9 +107,11 @@ class AForgottenDevice(Hub):
         self.broker.start()
         gone, stays = self.entities
         sensors = [self.sensor(e, "--every", 100, "--stay", name=n) for n, e in (("gone", gone), ("stays", stays))]
-        ticket = TlsClient(self.broker, self.place.folder / "ticket")
+        tickets = [TlsClient(self.broker, self.place.folder / f"ticket{version}", version) for version in ("1.2", "1.3")]
         key = self.key(gone)
-        self.assertIn(b"Extended master secret", ticket.take_ticket(key["identity"], key["key"]))
+        for ticket in tickets:
+            ticket.take_ticket(key["identity"], key["key"])
+            self.assertTrue(ticket.ticket.exists(), "the broker gave a ticket")
         for entity in self.entities:
             self.broker.says(f"'pn/{entity}/reading'")
         self.place.role("pne").terminate()
@@ -119,10 +121,35 @@ class AForgottenDevice(Hub):
         self.assertLess(time.monotonic() - begin, 1.0)
         self.assertIn(f"cpns: the session of {key['identity']} is ended", self.broker.log())
         self.assertNotEqual(self.publish(key).returncode, 0)
-        self.assertEqual(ticket.resume(), b"\x20\x02\x00\x04", "bad user name or password")
+        for ticket in tickets:
+            self.assertEqual(ticket.resume(), b"\x20\x02\x00\x04", "bad user name or password")
         sensors[1].signal(signal.SIGTERM)
         result = sensors[1].result()
         self.assertEqual((result["connections"], result["failed"]), (1, 0), sensors[1].errors())
+
+
+class ADeviceThatWasReset(Hub):
+    def test_is_out_when_the_gateway_has_verified_it_and_comes_back_with_its_new_key(self):
+        self.start()
+        self.broker.start()
+        reset, stays = self.entities
+        sensors = [self.sensor(e, "--every", 100, "--stay", name=n) for n, e in (("reset", reset), ("stays", stays))]
+        ticket = TlsClient(self.broker, self.place.folder / "ticket")
+        key = self.key(reset)
+        ticket.take_ticket(key["identity"], key["key"])
+        for entity in self.entities:
+            self.broker.says(f"'pn/{entity}/reading'")
+        self.place.tell_pne("reset", reset)
+        poll(lambda: self.place.cli("pnes", "update", reset, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        self.broker.says(f"cpns: the session of {key['identity']} is ended")
+        self.assertEqual(ticket.resume(), b"\x20\x02\x00\x04", "bad user name or password")
+        poll(lambda: self.place.cli("pnes", "update", reset, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
+        names = [f"u'{reset}'", f"u'{reset.removeprefix('urn:').replace(':', '.')}/"]
+        poll(lambda: sum(self.broker.log().count(name) for name in names) == 2, what="a second session of the device")
+        for sensor in sensors:
+            sensor.signal(signal.SIGTERM)
+        counts = [sensor.result() for sensor in sensors]
+        self.assertEqual([(c["connections"], c["refused"]) for c in counts], [(2, 0), (1, 0)], sensors[0].errors())
 
 
 class AFrozenKeySocket(Hub):

@@ -38,14 +38,14 @@ bool take(table& t, line& l, std::string text) {
   if (text.empty()) return true;
   if (line_read(&l, text.data(), text.size()) != nullptr) return false;
   switch (l.event) {
-    case LINE_PUT: put_and_look(t, l); break;
-    case LINE_GONE:
-      table_gone(&t, l.entity, l.why);
-      require(table_current(&t, l.entity) == nullptr);
-      break;
-    case LINE_RESYNC: table_begin_round(&t); break;
-    case LINE_SYNCED: table_sweep(&t); break;
-    default: break;
+  case LINE_PUT: put_and_look(t, l); break;
+  case LINE_GONE:
+    table_gone(&t, l.entity, l.why);
+    require(table_current(&t, l.entity) == nullptr);
+    break;
+  case LINE_RESYNC: table_begin_round(&t); break;
+  case LINE_SYNCED: table_sweep(&t); break;
+  default: break;
   }
   return true;
 }

@@ -116,7 +116,8 @@ CPNS_KEYS_API int cpns_keys_current(cpns_keys* keys, const char* entity, struct 
 /* The key with this identity, to accept a connection. -ENOENT: there is none (now). */
 CPNS_KEYS_API int cpns_keys_by_identity(cpns_keys* keys, const char* identity, struct cpns_key* out);
 
-/* CPNS_KEYS_ACKS_MANUAL: says that all that was dispatched is in force in this program. It is sent by dispatch, over a
+/* CPNS_KEYS_ACKS_MANUAL: says that all that was dispatched is in force in this program (inside a
+ * callback: all before the change that it is called for). It is sent by dispatch, over a
  * second connection, one at a time, always the newest. -EINVAL with other acks. A role that knows no acks is not
  * asked to wait; then this does nothing. */
 CPNS_KEYS_API int cpns_keys_ack(cpns_keys* keys);

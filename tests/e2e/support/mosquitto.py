@@ -127,12 +127,13 @@ CONNECT = bytes.fromhex("100f00044d51545404020014") + b"\x00\x03abc"
 class TlsClient:
     """OpenSSL's client, which can keep the ticket of a session and resume it."""
 
-    def __init__(self, broker, ticket: pathlib.Path):
+    def __init__(self, broker, ticket: pathlib.Path, version="1.2"):
         self.broker, self.ticket = broker, ticket
+        self.version = ["-tls1_2", "-cipher", CIPHER] if version == "1.2" else ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]
 
     def _run(self, *options, send=b"") -> subprocess.CompletedProcess:
-        child = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{self.broker.port}", "-tls1_2", "-cipher", CIPHER,
-                                  *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{self.broker.port}", *self.version, *options]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         out = []
         done = threading.Event()
 
@@ -161,6 +162,7 @@ class TlsClient:
 
     def resume(self) -> bytes:
         """Resumes the session and connects. Returns the CONNACK of the broker, or nothing."""
-        out = self._run("-psk", "00" * 32, "-sess_in", self.ticket, "-quiet", send=CONNECT)
+        key = ["-psk", "00" * 32] if "-tls1_2" in self.version else []  # without one OpenSSL offers no PSK cipher
+        out = self._run(*key, "-sess_in", self.ticket, "-quiet", send=CONNECT)
         at = out.find(b"\x20\x02")
         return out[at:at + 4] if at >= 0 else b""

@@ -20,17 +20,19 @@ const std::string mac = "urn:dev:mac:0024befffe804ff1";
 const std::string other_mac = "urn:dev:mac:0024befffe804ff2";
 
 std::string key_text(const std::string& epoch, const std::string& state = "current", bool use = true) {
-  return R"({"entity":"x","epoch":")" + epoch + R"(","state":")" + state + R"(","use":)" + (use ? "true" : "false") +
-         R"(,"identity":"id/)" + epoch + R"(","fingerprint":"00","new member":[1],"key":"0102)" +
-         (epoch == "3.8" ? "38" : "99") + "\"}";
+  return R"({"entity":"x","epoch":")" + epoch + R"(","state":")" + state + R"(","use":)" +
+         (use ? "true" : "false") + R"(,"identity":"id/)" + epoch +
+         R"(","fingerprint":"00","new member":[1],"key":"0102)" + (epoch == "3.8" ? "38" : "99") + "\"}";
 }
-std::string put_text(const std::string& entity, const std::vector<std::string>& keys, const std::string& more = "") {
+std::string put_text(const std::string& entity, const std::vector<std::string>& keys,
+                     const std::string& more = "") {
   std::string out = R"({"event":"put","revision":5,"entity":")" + entity + R"(","keys":[)";
   for (const auto& k : keys) out += (&k == &keys.front() ? "" : ",") + k;
   return out + "]" + more + "}";
 }
 std::string gone_text(const std::string& entity, const std::string& reason) {
-  return R"({"event":"gone","revision":6,"entity":")" + entity + R"(","reason":")" + reason + R"(","text":"why"})";
+  return R"({"event":"gone","revision":6,"entity":")" + entity + R"(","reason":")" + reason +
+         R"(","text":"why"})";
 }
 const std::string synced_text = R"({"event":"synced","revision":7,"unreadable":0})";
 
@@ -62,7 +64,8 @@ TEST(key_line, has_all_that_the_role_says) {
   ASSERT_TRUE(begun);
   EXPECT_EQ(begun->event, key_line::what::begun);
   EXPECT_EQ(begun->watch, "a1");
-  const auto put = read_key_line(put_text(mac, {key_text("3.8", "previous", false), key_text("4.0")}, R"(,"sessions_from":"3.9")"));
+  const auto put = read_key_line(
+      put_text(mac, {key_text("3.8", "previous", false), key_text("4.0")}, R"(,"sessions_from":"3.9")"));
   ASSERT_TRUE(put);
   EXPECT_EQ(put->revision, 5U);
   EXPECT_EQ(put->entity, mac);
@@ -74,7 +77,8 @@ TEST(key_line, has_all_that_the_role_says) {
   EXPECT_EQ(put->keys[1].key, (secret_bytes{bytes{1, 2, 0x99}}));
   EXPECT_EQ(read_key_line(gone_text(mac, "moved"))->reason, "moved");
   EXPECT_EQ(read_key_line(R"({"event":"synced","revision":1,"unreadable":4})")->unreadable, 4U);
-  for (const char* text : {R"({"event":"heartbeat","revision":9})", R"({"event":"of a later version","entity":5})"}) {
+  for (const char* text :
+       {R"({"event":"heartbeat","revision":9})", R"({"event":"of a later version","entity":5})"}) {
     const auto line = read_key_line(text);
     ASSERT_TRUE(line) << text;
     EXPECT_EQ(line->event, key_line::what::other);
@@ -84,11 +88,11 @@ TEST(key_line, has_all_that_the_role_says) {
 TEST(key_line, is_refused_without_a_part_of_it) {
   for (const std::string& text :
        {std::string{}, std::string{"[]"}, std::string{"{}"}, std::string{R"({"event":"put","revision":-1})"},
-        put_text(mac, {R"({"epoch":"3.8"})"}), put_text(mac, {key_text("3")}), put_text(mac, {key_text("3.99999")}),
-        put_text(mac, {key_text("3.8 ")}), put_text("a\\u001bb", {key_text("3.8")}),
-        put_text("line\\nbreak", {key_text("3.8")}), put_text(mac, {key_text("3.8", "x\\u0000")}),
-        std::string{R"({"event":"begun","revision":1})"}, std::string{R"({"event":"gone","revision":1})"},
-        put_text(mac, {key_text("3.8")}).substr(0, 60)}) {
+        put_text(mac, {R"({"epoch":"3.8"})"}), put_text(mac, {key_text("3")}),
+        put_text(mac, {key_text("3.99999")}), put_text(mac, {key_text("3.8 ")}),
+        put_text("a\\u001bb", {key_text("3.8")}), put_text("line\\nbreak", {key_text("3.8")}),
+        put_text(mac, {key_text("3.8", "x\\u0000")}), std::string{R"({"event":"begun","revision":1})"},
+        std::string{R"({"event":"gone","revision":1})"}, put_text(mac, {key_text("3.8")}).substr(0, 60)}) {
     const auto line = read_key_line(text);
     ASSERT_FALSE(line) << text;
     EXPECT_EQ(line.error().code, errc::wire_grammar);

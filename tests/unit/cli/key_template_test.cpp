@@ -50,7 +50,8 @@ TEST(key_template, repeats_its_block_for_each_key) {
 TEST(key_template, copies_its_text) {
   EXPECT_EQ(filled("a {{b}} }}{{ {{each}}\n\n"), "a {b} }{ {each}\n\n");
   EXPECT_EQ(filled("{each}{{{epoch}}}{end}"), "{1.0}{1.1}{7.2}");
-  EXPECT_EQ(filled("x {each}\n{epoch}{end}\ny"), "x \n1.0\n1.1\n7.2\ny") << "a tag that shares its line takes no line";
+  EXPECT_EQ(filled("x {each}\n{epoch}{end}\ny"), "x \n1.0\n1.1\n7.2\ny")
+      << "a tag that shares its line takes no line";
   EXPECT_EQ(filled("{each}\nx\n{end}"), "x\nx\nx\n");
 }
 
