@@ -111,6 +111,7 @@ class key_runner {
       in_place = written_ && content == given_;
       if (!program_ && in_place) CPNS_CHECK(start());
     }
+    retries_ = !in_place;
     if (in_place && !(program_ && program_->stopping())) watch_.in_force(watch_.newest());
     return {};
   }
@@ -173,7 +174,7 @@ class key_runner {
   [[nodiscard]] keys::instant due() const {
     auto first = watch_.due();
     if (program_) first = std::min(first, program_->due());
-    if (!said_.empty()) first = std::min(first, next_attempt_);
+    if (retries_ && !ending_ && watch_.table().synced()) first = std::min(first, next_attempt_);
     return first;
   }
 
@@ -189,6 +190,7 @@ class key_runner {
   bool ending_ = false;   ///< a signal to end was passed on
   std::string gone_;      ///< why the device has no keys, until update()
   std::string said_;
+  bool retries_ = false;  ///< the newest key could not be written
   keys::growing_pause pause_;
   keys::instant next_attempt_{};
 };

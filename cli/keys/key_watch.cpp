@@ -205,10 +205,12 @@ void key_watch::send_ack() {
   ack_at_ = clock::now() + growing_pause::longest;
 }
 
-/// `again`: nothing is known of it. A refusal is final: the watch that it names has ended, or a later revision comes.
+/// `again`: nothing is known of it. A refusal is final until the next connection.
 void key_watch::end_ack(bool again) {
-  if (!again && ack_ && !is_good(ack_->http_status()))
-    say_("the role refused an acknowledgement with status " + std::to_string(ack_->http_status()));
+  if (!again && ack_ && !is_good(ack_->http_status())) {
+    say_("the role refuses acknowledgements with status " + std::to_string(ack_->http_status()));
+    watch_id_.clear();
+  }
   ack_.reset();
   const auto now = clock::now();
   if (again) {

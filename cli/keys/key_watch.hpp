@@ -6,6 +6,7 @@
 // a role that has none. The caller owns the loop: it polls the descriptors and calls turn(), so that signals and children
 // have their turn in the same thread.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <poll.h>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/open_answer.hpp"

@@ -108,7 +108,8 @@ class Watch(Commands):
             f"end  {ENTITY}  3.10  moved  -  {name}/3.10/mqtt"])
         self.assertEqual(len(self.told(with_keys, f"/3.8/mqtt  {FIRST}")), 1)
         self.assertEqual(len(self.told(with_keys, f"/1.0/mqtt  {SECOND}")), 1)
-        self.assertEqual([e["event"] for e in self.events.find(role=raw.name)], ["put", "of a later version", "synced", "put", "put", "gone"])
+        self.assertEqual([e["event"] for e in self.events.find(role=raw.name)],
+                         ["put", "of a later version", "synced", "put", "put", "gone"])
         self.assertEqual(plain.terminate(), 0)
         for process in (raw, with_keys):
             process.signal(signal.SIGINT)
@@ -130,7 +131,7 @@ class Watch(Commands):
         role.send_to(link, put("3.8", FIRST))
         role.send_to(link, synced())
         self.said(watch, "the role answers again", count=2)
-        self.assertEqual(len(self.told(watch, "key  ")), 2, "a key that is the same is no change")
+        self.assertEqual(len(self.told(watch, "key  ")), 2, "a key that is the same is not a change")
         self.said(watch, f"end  {OTHER}  1.0  none")
         since = self.events.mark()
         for bad in (b"no JSON\n", b'{"event":"put"}\n', b"x" * (2 << 20)):
@@ -215,19 +216,39 @@ class Render(Commands):
         self.until_content()
         self.assertEqual(render.terminate(), 0)
 
+    def test_stops_its_acknowledgements_where_they_are_refused(self):
+        role = self.role()
+        render = self.render("true")
+        link = role.watch()
+        role.final_refusal = 404
+        role.send_to(link, put("3.8", FIRST))
+        role.send_to(link, synced())
+        self.said(render, "the role refuses acknowledgements with status 404")
+        role.final_refusal = 0
+        role.send_to(link, put("3.9", SECOND, 2))
+        self.until_content(self.line("3.9", SECOND))
+        role.close()
+        role.open()
+        number = len(role.requests)
+        role.send_to(role.watch(), put("3.9", SECOND, 1))
+        role.send_to(role.watch(), synced())
+        role.until_acked(f"w{number}", 1)
+        self.assertEqual(role.acked, [(f"w{number}", 1)])
+
     def test_runs_one_command_at_a_time_and_then_for_the_newest_keys(self):
         role = self.role()
-        render = self.render("sh", "-c", 'mkdir busy || exit 9; echo "ran $#"; until [ -e go ]; do sleep 0.02; done; rmdir busy', "x", "$(id)")
+        script = 'mkdir busy || exit 9; echo "ran $1"; until [ -e go ]; do sleep 0.02; done; rmdir busy'
+        render = self.render("sh", "-c", script, "sh", "$(id)")
         link = role.watch()
         role.send_to(link, put("3.0", FIRST))
         role.send_to(link, synced())
-        self.said(render, "ran 1")
+        self.said(render, "ran $(id)")
         for n in range(1, 51):
             role.send_to(link, put(f"3.{n}", FIRST, n + 1))
         (self.folder / "go").touch()
         role.until_acked("w0", 51)
         self.until_content(self.line("3.50", FIRST))
-        self.assertLessEqual(len(self.told(render, "ran 1")), 3)
+        self.assertLessEqual(len(self.told(render, "ran $(id)")), 3)
         self.assertEqual(self.told(render, "ended with"), [])
 
     def test_goes_on_without_acknowledgements(self):
@@ -347,8 +368,9 @@ class Exec(Commands):
     def test_gives_the_key_by_a_descriptor_and_as_a_template_says(self):
         role = self.role()
         (self.folder / "raw").write_text("{each use}{key_base64}{end}")
-        for n, (options, text) in enumerate(((("--fd", "3"), f"3 3 dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}"),
-                                             (("--fd", "200", "--template", "raw"), "200 200 oaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaE="))):
+        expected = ((("--fd", "3"), f"3 3 dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}"),
+                    (("--fd", "200", "--template", "raw"), "200 200 oaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaE="))
+        for n, (options, text) in enumerate(expected):
             program = self.exec(*options, program='echo "{place} $CPNS_KEY_FD $(cat /proc/self/fd/$CPNS_KEY_FD)"; exit 5')
             role.send_to(role.watch(n + 1), put("3.8", FIRST))
             role.send_to(role.watch(n + 1), synced())

@@ -20,7 +20,8 @@ class KeyRole:
     def __init__(self, path, acks=True, silent_about_acks=False, refusal=None):
         self.path, self.acks, self.silent, self.refusal = str(path), acks, silent_about_acks, refusal
         self.changed = threading.Condition()
-        self.requests, self.acked, self.refuse_acks = [], [], 0
+        self.requests, self.acked = [], []
+        self.refuse_acks = self.final_refusal = 0  # how many acknowledgements are refused with 503; the status of a refusal of all
         self.links, self.watches = [], []  # a test may forget a watch; its connection is closed at the end
         self.door = None
         self.open()
@@ -97,6 +98,8 @@ class KeyRole:
         with self.changed:
             if "cpns-request-id" not in headers or headers.get("content-type") != "application/json":
                 return 403
+            if self.final_refusal:
+                return self.final_refusal
             if self.refuse_acks:
                 self.refuse_acks -= 1
                 return 503
