@@ -47,7 +47,7 @@ class previous_keys {
   struct bounds {
     std::size_t per_device = 4;  ///< EUKeys; the newest ones stay
     std::size_t derived =
-        262'144;  ///< of all devices and purposes together, about 400 bytes each; the oldest ones go
+        262'144;  ///< of all devices and purposes together, 600 bytes each; the oldest ones go
   };
 
   /// Without an overlap it keeps nothing, and derives nothing. `suite` and `changes` outlive it.
