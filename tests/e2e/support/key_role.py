@@ -1,6 +1,7 @@
 """A key socket that a test plays itself: it says what a role would say at a chosen moment, refuses, freezes, or is of another version."""
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ class KeyRole:
     def __init__(self, path, acks=True, silent_about_acks=False, refusal=None):
         self.path, self.acks, self.silent, self.refusal = str(path), acks, silent_about_acks, refusal
         self.changed = threading.Condition()
-        self.requests, self.acked = [], []
+        self.requests, self.acked, self.numbers = [], [], itertools.count()  # of the watches, in the order in which they began
         self.refuse_acks = self.final_refusal = 0  # how many acknowledgements are refused with 503; the status of a refusal of all
         self.links, self.watches = [], []  # a test may forget a watch; its connection is closed at the end
         self.door = None
@@ -87,7 +88,7 @@ class KeyRole:
         else:
             link.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
             if "acks" in query and not self.silent:
-                self.send_to(link, {"event": "begun", "revision": 1, "watch": f"w{len(self.requests)}"})
+                self.send_to(link, {"event": "begun", "revision": 1, "watch": f"w{next(self.numbers)}"})
         with self.changed:
             self.requests.append((verb, target))
             if not status:
