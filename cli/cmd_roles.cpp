@@ -142,6 +142,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       },
       .drain =
           [running](const config::gateway_config&) {
+            running->role->programs().close();  // the programs end before the radios do
             running->keys.reset();
             running->api.reset();
             running->role->drain();

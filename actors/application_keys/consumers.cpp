@@ -9,6 +9,11 @@
 #include "crypto/suite.hpp"
 
 namespace cpns::actors {
+namespace {
+
+constexpr std::size_t looked_at_max = 1000;  // changes, for the oldest one that a purpose covers
+
+}  // namespace
 
 std::unique_ptr<consumers::membership> consumers::join(const purpose& p, const api::peer& who) {
   const auto drawn = crypto::system_entropy().draw<8>();
@@ -18,6 +23,11 @@ std::unique_ptr<consumers::membership> consumers::join(const purpose& p, const a
   m.user = who.process.uid;
   m.text = who.text();
   const std::lock_guard lock{guard_};
+  m.begun = changes_.newest();
+  if (auto past = former_.extract({m.user, p.name}); past && past.mapped().until > now_anchored()) {
+    m.missed = past.mapped().missed;
+    if (past.mapped().slow) m.behind = std::max<std::uint64_t>(m.begun, 1);
+  }
   members_.emplace(out->id(), std::move(m));
   return out;
 }
@@ -28,7 +38,13 @@ void consumers::leave(const std::string& id) {
     const std::lock_guard lock{guard_};
     const auto found = members_.find(id);
     if (found == members_.end()) return;
-    release(id, found->second, ready);
+    auto& m = found->second;
+    if (!closed_) {
+      if (!m.waits.empty()) miss(id, m, m.waits.rbegin()->first, ready);
+      release(id, m, ready);
+      if (m.missed != 0)
+        former_[{m.user, m.of->name}] = {m.missed, m.behind != 0, now_anchored() + remembered};
+    }
     members_.erase(found);
   }
   for (const auto& call : ready) call();
@@ -49,8 +65,8 @@ consumers::answer consumers::acknowledge(const std::string& watch, const std::st
       return answer::no_such_watch;
     auto& m = found->second;
     if (revision > m.sent) return answer::not_sent_yet;
+    if (revision > m.acknowledged) m.missed = 0;
     m.acknowledged = std::max(m.acknowledged, revision);
-    m.missed = 0;
     if (m.behind != 0 && m.acknowledged >= m.behind) {
       m.behind = 0;
       log::info(component_, "consumer-caught-up",
@@ -61,11 +77,14 @@ consumers::answer consumers::acknowledge(const std::string& watch, const std::st
       const auto number = m.waits.begin()->second;
       m.waits.erase(m.waits.begin());
       // The device may have changed again since then.
-      const auto newest = changes_.newest_of(waits_.at(number).device);
-      if (newest > m.acknowledged)
+      auto& w = waits_.at(number);
+      const auto newest = changes_.newest_of(w.device);
+      if (newest > m.acknowledged) {
         m.waits.emplace(newest, number);
-      else
+        w.missing[watch] = newest;
+      } else {
         satisfy(watch, number, ready);
+      }
     }
   }
   for (const auto& call : ready) call();
@@ -74,6 +93,7 @@ consumers::answer consumers::acknowledge(const std::string& watch, const std::st
 
 std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, std::function<void()> ready) {
   const std::lock_guard lock{guard_};
+  if (closed_) return std::unique_ptr<wait>{new wait{*this, 0}};
   if (members_.empty()) return nullptr;
   const auto change = changes_.newest_of(device);
   waiting w{device, {}, std::move(ready)};
@@ -81,7 +101,7 @@ std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, st
   for (auto& [id, m] : members_) {
     if (m.behind != 0 || m.acknowledged >= change || !m.of->covers(device)) continue;
     m.waits.emplace(change, number);
-    w.missing.insert(id);
+    w.missing.emplace(id, change);
   }
   if (w.missing.empty()) return nullptr;
   ++next_wait_;
@@ -93,11 +113,15 @@ void consumers::forget(std::uint64_t number) {
   const std::lock_guard lock{guard_};
   const auto found = waits_.find(number);
   if (found == waits_.end()) return;
-  for (const auto& id : found->second.missing) {
-    auto& waits = members_.at(id).waits;
-    std::erase_if(waits, [number](const auto& entry) { return entry.second == number; });
-  }
+  for (const auto& [id, change] : found->second.missing)
+    if (const auto m = members_.find(id); m != members_.end()) erase_wait(m->second, change, number);
   waits_.erase(found);
+}
+
+void consumers::erase_wait(member& m, std::uint64_t change, std::uint64_t number) {
+  const auto [from, to] = m.waits.equal_range(change);
+  const auto found = std::find_if(from, to, [number](const auto& entry) { return entry.second == number; });
+  if (found != to) m.waits.erase(found);
 }
 
 /// Nobody waits for the program any more.
@@ -123,21 +147,31 @@ std::string consumers::give_up(std::uint64_t number) {
     if (found == waits_.end()) return late;
     const auto over = std::move(found->second);
     waits_.erase(found);
-    for (const auto& id : over.missing) {
-      auto& m = members_.at(id);
-      late += (late.empty() ? "" : ", ") + describe(m);
-      std::erase_if(m.waits, [number](const auto& entry) { return entry.second == number; });
-      if (++m.missed < missed_max || m.behind != 0) continue;
-      m.behind = std::max<std::uint64_t>(changes_.newest_of(over.device), 1);
-      release(id, m, ready);
-      log::warn(
-          component_, "consumer-slow",
-          "a program did not acknowledge its keys in time, again and again: no PNE waits for it until it has",
-          {{"consumer", m.text}, {"purpose", m.of->name}});
+    for (const auto& [id, change] : over.missing) {
+      const auto m = members_.find(id);
+      if (m == members_.end()) continue;
+      late += (late.empty() ? "" : ", ") + describe(m->second);
+      erase_wait(m->second, change, number);
+      miss(id, m->second, changes_.newest_of(over.device), ready);
     }
   }
   for (const auto& call : ready) call();
   return late;
+}
+
+void consumers::miss(const std::string& id, member& m, std::uint64_t change, calls& out) {
+  if (++m.missed < missed_max || m.behind != 0) return;
+  m.behind = std::max<std::uint64_t>(change, 1);
+  release(id, m, out);
+  log::warn(
+      component_, "consumer-slow",
+      "a program did not acknowledge its keys in time, again and again: no PNE waits for it until it has",
+      {{"consumer", m.text}, {"purpose", m.of->name}});
+}
+
+void consumers::close() {
+  const std::lock_guard lock{guard_};
+  closed_ = !members_.empty();
 }
 
 std::string consumers::describe(const member& m) { return m.text + " for the purpose " + m.of->name; }
@@ -147,10 +181,10 @@ boost::json::array consumers::describe() const {
   const std::lock_guard lock{guard_};
   for (const auto& [id, m] : members_) {
     boost::json::object row{{"purpose", m.of->name}, {"consumer", m.text}, {"slow", m.behind != 0}};
-    const auto open = changes_.after(m.acknowledged, 1);
-    // Changes of before its watch are in what it has read.
-    if (m.acknowledged != 0 && !open.changes.empty() && m.of->covers(open.changes.front().device))
-      row["oldest_without_ack"] = open.changes.front().device.text();
+    const auto open = changes_.after(std::max(m.acknowledged, m.begun), looked_at_max);
+    const auto first = std::find_if(open.changes.begin(), open.changes.end(),
+                                    [&covers = *m.of](const auto& c) { return covers.covers(c.device); });
+    if (first != open.changes.end()) row["oldest_without_ack"] = first->device.text();
     out.push_back(std::move(row));
   }
   return out;

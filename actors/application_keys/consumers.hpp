@@ -7,13 +7,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/application_keys/key_changes.hpp"
 #include "actors/application_keys/purposes.hpp"
 #include "api/access.hpp"
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 
 namespace cpns::actors {
@@ -23,8 +24,10 @@ namespace cpns::actors {
 /// and again must not delay each of them. [thread-safe]
 class consumers {
  public:
-  /// A program that lets this many waits in a row end is slow: nobody waits for it until it has acknowledged the last of them.
+  /// A program that lets this many waits in a row end, or ends itself in them, is slow: nobody waits for it until it has acknowledged
+  /// the last of them. That outlives its watch for `remembered`.
   static constexpr unsigned missed_max = 3;
+  static constexpr seconds remembered{600};
 
   /// `component`: of its log lines. `changes` outlives the object.
   consumers(std::string component, const key_changes& changes)
@@ -75,6 +78,10 @@ class consumers {
   /// once, on any thread, unless the wait was dropped; it must not block, and a call that has begun may come after that.
   [[nodiscard]] std::unique_ptr<wait> wait_for(const entity_id& device, std::function<void()> ready);
 
+  /// The role ends: nobody who waits, or will wait, goes on because a program ends. Otherwise PNEs would get keys that no program
+  /// knows until the role is back.
+  void close();
+
   /// For people: a row per watch.
   [[nodiscard]] boost::json::array describe() const;
 
@@ -82,17 +89,25 @@ class consumers {
   struct member {
     const purpose* of = nullptr;
     uid_t user = 0;
-    std::string text;  ///< for people
+    std::string text;         ///< for people
+    std::uint64_t begun = 0;  ///< the newest change when its watch began, which it reads as a whole
     std::uint64_t sent = 0, acknowledged = 0;
-    unsigned missed = 0;       ///< waits in a row
-    std::uint64_t behind = 0;  ///< slow, until this change is acknowledged; 0: not slow
+    unsigned missed = 0;  ///< waits in a row
+    std::uint64_t behind =
+        0;  ///< slow, until this change of the last wait that it missed is acknowledged; 0: not slow
     std::multimap<std::uint64_t, std::uint64_t>
         waits;  ///< the change that is to be acknowledged, and the number of the wait
   };
   struct waiting {
     entity_id device;
-    std::set<std::string> missing;  ///< ids of members
+    std::map<std::string, std::uint64_t> missing;  ///< ids of members, and the change in their `waits`
     std::function<void()> ready;
+  };
+  /// Of programs of one user and purpose whose last watch has ended: one that connects again and again must not be waited for each time.
+  struct former {
+    unsigned missed = 0;
+    bool slow = false;
+    time_point until;
   };
   using calls = std::vector<std::function<void()>>;
 
@@ -100,6 +115,8 @@ class consumers {
   void sent(const std::string& id, std::uint64_t revision);
   void forget(std::uint64_t number);
   std::string give_up(std::uint64_t number);
+  void miss(const std::string& id, member& m, std::uint64_t change, calls& out);
+  static void erase_wait(member& m, std::uint64_t change, std::uint64_t number);
   void satisfy(const std::string& id, std::uint64_t number, calls& out);
   void release(const std::string& id, member& m, calls& out);
   [[nodiscard]] static std::string describe(const member& m);
@@ -109,7 +126,9 @@ class consumers {
   mutable std::mutex guard_;
   std::map<std::string, member, std::less<>> members_;
   std::map<std::uint64_t, waiting> waits_;
+  std::map<std::pair<uid_t, std::string>, former> former_;
   std::uint64_t next_wait_ = 1;
+  bool closed_ = false;
 };
 
 }  // namespace cpns::actors

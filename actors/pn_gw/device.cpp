@@ -390,7 +390,7 @@ class pn_gw_device {
       published_ = shared_->programs->wait_for(entity_, [me = device_actor{self_}, which = o.which] {
         caf::anon_send(me, gw_consumers_ready{which});
       });
-    if (!published_) machine_.handle_consumers_ready(now(), o.which);
+    published_ ? machine_.handle_published(now(), o.which) : machine_.handle_consumers_ready(now(), o.which);
   }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
@@ -407,12 +407,14 @@ class pn_gw_device {
     self_->send(supervisor_, sup_link_proven{o.link});
   }
   void act(gw_event&& o) {
+    if (o.kind == gw_event::kind_t::consumer_late) {
+      o.why = published_ ? published_->give_up() : "";
+      if (o.why.empty()) return;  // they have just acknowledged it
+      o.why += " did not acknowledge the next key in time; the PNE gets it now";
+    }
     const auto at = clock();
     shared_->counted->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
-    if (o.kind == gw_event::kind_t::consumer_late && published_)
-      if (const auto late = published_->give_up(); !late.empty())
-        o.why = late + " did not acknowledge the next key in time; the PNE gets it now";
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
@@ -454,8 +456,7 @@ class pn_gw_device {
   bool saving_ = false;
   bool erasing_ = false;    ///< the pending write erases the record
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
-  bool logged_unreadable_ = false;
-  bool ending_ = false;
+  bool logged_unreadable_ = false, ending_ = false;
   bool reported_unneeded_ = false, reported_rest_ = false;
 };
 

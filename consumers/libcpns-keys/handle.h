@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/un.h>
 
-#include "cpns_keys.h"
 #include "http.h"
+#include "include/cpns_keys.h"
 #include "line.h"
 #include "table.h"
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpns_keys.h"
+#include "include/cpns_keys.h"
 
 enum line_event { LINE_OTHER, LINE_BEGUN, LINE_PUT, LINE_GONE, LINE_SYNCED, LINE_RESYNC, LINE_PROGRESS };
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpns_keys.h"
+#include "include/cpns_keys.h"
 #include "index.h"
 #include "line.h"
 

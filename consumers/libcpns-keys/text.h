@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpns_keys.h"
+#include "include/cpns_keys.h"
 
 bool is_epoch(const char* text);
 bool is_purpose(const char* text);

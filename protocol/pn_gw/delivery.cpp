@@ -125,11 +125,19 @@ void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   // A healed peer may be a stranger: the device may still prove itself in this exchange.
   open.answers.clear();
   if (!d.healing) open = {};
-  const auto until = std::min(now + settings.consumer_wait, d.expires);
+  const auto until = d.expires;
   activity = std::move(d);
   if (settings.consumer_wait == milliseconds{0}) return fire(pn_gw_trigger::consumers_ready, now);
   timers.set(gw_timer::answer, until);
   outputs.emplace_back(gw_publish{m.which});
+}
+
+/// The wait begins here and not in hand_out(): the write between them can take longer than the wait.
+void pn_gw_machine::impl::handle_published(time_point now, epoch published) {
+  auto* d = std::get_if<gw_delivering>(&activity);
+  if (d == nullptr || d->which != published || state != pn_gw_state::publishing) return;
+  d->published = true;
+  timers.set(gw_timer::answer, std::min(now + settings.consumer_wait, d->expires));
 }
 
 void pn_gw_machine::impl::handle_consumers_ready(time_point now, epoch published) {
@@ -139,7 +147,7 @@ void pn_gw_machine::impl::handle_consumers_ready(time_point now, epoch published
 
 /// A program that is dead or slow must not stop the renewal.
 void pn_gw_machine::impl::consumers_are_late(time_point now) {
-  emit(kind_t::consumer_late, std::get<gw_delivering>(activity).which);
+  if (const auto& d = std::get<gw_delivering>(activity); d.published) emit(kind_t::consumer_late, d.which);
   send_kdel(now);
 }
 
@@ -284,6 +292,9 @@ void pn_gw_machine::handle_refusal(time_point now, const request_id& id, const r
 }
 void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
   impl_->handle_report_outcome(now, reported, outcome);
+}
+void pn_gw_machine::handle_published(time_point now, epoch published) {
+  impl_->handle_published(now, published);
 }
 void pn_gw_machine::handle_consumers_ready(time_point now, epoch published) {
   impl_->handle_consumers_ready(now, published);

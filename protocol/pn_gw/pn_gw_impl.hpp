@@ -104,7 +104,8 @@ struct gw_delivering {
   bytes kdel;  ///< built once, repeated byte for byte
   int sends_left = 0;
   time_point expires;
-  bool healing = false;  ///< to an unverified peer
+  bool healing = false;    ///< to an unverified peer
+  bool published = false;  ///< programs are waited for, or were
 };
 using gw_activity =
     std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_collecting, gw_asking, gw_delivering>;
@@ -159,6 +160,7 @@ struct pn_gw_machine::impl {
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
   void handle_server_ready(time_point now);
   // Step 9.
+  void handle_published(time_point now, epoch published);
   void handle_consumers_ready(time_point now, epoch published);
 
   pn_gw_settings settings;

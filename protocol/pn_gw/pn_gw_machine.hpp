@@ -51,7 +51,7 @@ struct gw_dates {
 // Outputs for the driver.
 
 /// The next key is handed out and durable, and is not sent yet: the programs that use it learn it first. Answer with
-/// handle_consumers_ready(); the machine does not wait for longer than `consumer_wait`.
+/// handle_published() when they are waited for, and with handle_consumers_ready() when they have it.
 struct gw_publish {
   epoch which;
 };
@@ -125,6 +125,8 @@ class pn_gw_machine {
                        std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
+  /// From `now` on the programs are waited for: for `consumer_wait` at most, and not longer than the PNE remembers its DRSP.
+  void handle_published(time_point now, epoch published);
   /// The programs that use keys have the one of `gw_publish`.
   void handle_consumers_ready(time_point now, epoch published);
   /// The server is reachable again, or accepts the user again: a machine that waits for it asks within two

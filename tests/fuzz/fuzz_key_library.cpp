@@ -10,9 +10,9 @@
 #include <string>
 
 extern "C" {
-#include "http.h"
-#include "line.h"
-#include "table.h"
+#include "consumers/libcpns-keys/http.h"
+#include "consumers/libcpns-keys/line.h"
+#include "consumers/libcpns-keys/table.h"
 }
 
 namespace {

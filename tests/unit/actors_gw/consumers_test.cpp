@@ -147,6 +147,41 @@ TEST_F(acknowledged_keys, of_a_slow_program_are_not_waited_for_until_it_has_caug
   EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](const auto& r) { return r.at("slow").as_bool(); }), 0);
 }
 
+TEST_F(acknowledged_keys, of_a_program_that_connects_again_and_again_are_not_waited_for) {
+  for (unsigned i = 1; i <= consumers::missed_max; ++i) {
+    std::unique_ptr<consumers::wait> w;
+    const auto one = all.join(mqtt, from);
+    w = change_and_wait(1);
+    ASSERT_TRUE(w) << i;
+  }
+  EXPECT_EQ(calls, static_cast<int>(consumers::missed_max)) << "its end lets them go on";
+  const auto again = all.join(mqtt, from);
+  EXPECT_FALSE(change_and_wait(1));
+  acknowledge(*again);
+  EXPECT_TRUE(change_and_wait(1)) << "it has caught up";
+}
+
+TEST_F(acknowledged_keys, are_waited_for_when_the_role_ends_its_programs) {
+  auto one = all.join(mqtt, from);
+  const auto w = change_and_wait(1);
+  all.close();
+  one.reset();
+  EXPECT_EQ(calls, 0);
+  const auto later = change_and_wait(2);
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->give_up(), "");
+  EXPECT_EQ(calls, 0);
+}
+
+TEST_F(acknowledged_keys, name_the_oldest_of_a_program_that_never_acknowledged_and_of_its_purpose) {
+  changes.changed(device(7));  // before its watch
+  const auto one = all.join(few, from);
+  changes.changed(device(2));  // of another purpose
+  changes.changed(device(1));
+  const auto rows = all.describe();
+  EXPECT_EQ(rows[0].at("oldest_without_ack").as_string(), device(1).text());
+}
+
 TEST_F(acknowledged_keys, name_the_device_of_the_oldest_key_that_a_program_uses) {
   const auto one = all.join(mqtt, from);
   changes.changed(device(1));

@@ -22,7 +22,8 @@ status read_whole(open_answer& a, std::string& body) {
   const auto until = std::chrono::steady_clock::now() + seconds{20};
   while (!a.complete()) {
     pollfd p{a.fd(), POLLIN, 0};
-    if (std::chrono::steady_clock::now() > until || ::poll(&p, 1, 20'000) != 1) return fail(errc::peer_timeout);
+    if (std::chrono::steady_clock::now() > until || ::poll(&p, 1, 20'000) != 1)
+      return fail(errc::peer_timeout);
     CPNS_CHECK(a.read([&](std::string_view piece) { body += piece; }));
   }
   return {};

@@ -345,6 +345,7 @@ void harness::publish(epoch which) {
   if (held == nullptr || !was_handed_out(held->use))
     return faults.push_back("a key was published before it was recorded as handed out");
   published.emplace(held->set, which);
+  gw->handle_published(now, which);
   if (random.chance(o.late_consumers)) return;
   const auto longest = static_cast<std::uint64_t>(o.consumer_wait.count());
   at(milliseconds{static_cast<std::int64_t>(random.below(longest + 1))}, [this, which] {

@@ -49,6 +49,25 @@ TEST(publishing, a_program_that_never_answers_delays_a_delivery_by_the_wait_alon
   EXPECT_EQ(w.count(kind_t::consumer_late), 1);
 }
 
+TEST(publishing, a_slow_write_takes_nothing_from_the_wait) {
+  keyed_harness w{with_consumers()};
+  bool slow = false;
+  w.on_gw_output = [&](const gw_output& out) {
+    const auto* p = std::get_if<gw_persist>(&out);
+    if (p == nullptr || slow || p->record->find(epoch{1, 1})->use != key_use::handed_out) return;
+    slow = true;
+    w.gw->handle_timeout(w.now + 3s);  // before the write is durable
+  };
+  ASSERT_NO_FATAL_FAILURE(publish_next(w));
+  ASSERT_TRUE(slow);
+  w.run(1s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::publishing);
+  EXPECT_EQ(w.count(kind_t::consumer_late), 0);
+  w.gw->handle_consumers_ready(w.now, epoch{1, 1});
+  w.run(1s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+}
+
 TEST(publishing, an_acknowledgement_of_another_key_sends_nothing) {
   keyed_harness w{with_consumers()};
   ASSERT_NO_FATAL_FAILURE(publish_next(w));
