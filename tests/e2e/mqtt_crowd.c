@@ -2,8 +2,11 @@
  * device. Each connects to the broker with the newest key of its device, publishes its next number with QoS 1 to
  * pn/ENTITY/reading, disconnects, and does it again after a random pause, until SIGTERM:
  *
- *   mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] [--seed N] ENTITY...
+ *   mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] [--latency MS]
+ *              [--seed N] ENTITY...
  *
+ * A client takes its key --latency before its connection is open, and hears what the broker says as much later, as over a
+ * slow link: a handshake on one machine takes less time than a key needs to change.
  * A number is published again, in the next connection, until the broker has acknowledged it. Prints JSON lines: `refused`
  * for each connection that the broker refused (an alert of TLS, a CONNACK with a code), `broken` for each that ended for
  * another reason, `counts` once a second, and at the end `device` for each device and `done`. A broker that nobody could
@@ -24,7 +27,7 @@
 static const char ciphers[] = "ECDHE-PSK-CHACHA20-POLY1305";
 enum { LIMIT_MS = 10000, NAME = 256, BEGIN_AT_ONCE = 4, SYNCED_MS = 10000, ALERTS = 1000 };
 
-enum phase { PAUSING, ENTERING, PUBLISHING, LEAVING };
+enum phase { PAUSING, CONNECTING, ENTERING, PUBLISHING, LEAVING };
 
 struct client {
   struct crowd* crowd;
@@ -37,6 +40,7 @@ struct client {
   int64_t next_at;
   int64_t began_at;
   int64_t key_since;
+  int64_t hears_at; /* that the connection is open, or what the broker has said; 0: nothing */
   char identity[NAME];
   char state[16];
   bool connected, acknowledged;
@@ -50,7 +54,7 @@ struct crowd {
   const char* purpose;
   char host[NAME];
   int port;
-  int least_ms, most_ms;
+  int least_ms, most_ms, latency_ms;
   unsigned draw;
   cpns_keys* keys;
   struct client* clients;
@@ -176,7 +180,7 @@ static void fail(struct client* c, int failed) {
   } else if (c->alert >= 0 || c->connack != 0) {
     ++all->refused;
     tell(c, "refused", mosquitto_strerror(failed));
-  } else if (c->phase == PAUSING) {
+  } else if (c->phase == CONNECTING) {
     ++all->unreachable;
   } else if (failed == MOSQ_ERR_TIMEOUT) {
     ++all->late;
@@ -195,6 +199,7 @@ static void begin(struct client* c) {
   c->connected = c->acknowledged = false;
   c->connack = 0;
   c->alert = -1;
+  c->hears_at = c->began_at + all->latency_ms;
   c->link = mosquitto_new(NULL, true, c);
   if (c->link == NULL) {
     abort();
@@ -206,9 +211,16 @@ static void begin(struct client* c) {
   if (failed == MOSQ_ERR_SUCCESS) {
     failed = mosquitto_tls_opts_set(c->link, 1, "tlsv1.2", ciphers);
   }
-  if (failed == MOSQ_ERR_SUCCESS) {
-    failed = mosquitto_connect(c->link, all->host, all->port, 60);
+  c->phase = CONNECTING;
+  if (failed != MOSQ_ERR_SUCCESS) {
+    fail(c, failed);
   }
+}
+
+/* Not mosquitto_connect(): that waits for the whole handshake. */
+static void connect_now(struct client* c) {
+  c->hears_at = 0;
+  const int failed = mosquitto_connect_async(c->link, c->crowd->host, c->crowd->port, 60);
   if (failed == MOSQ_ERR_SUCCESS) {
     c->phase = ENTERING;
   } else {
@@ -243,8 +255,18 @@ static int leave(struct client* c) {
 
 /* What is due on an open connection. */
 static void work(struct client* c, short ready) {
+  if (c->phase == CONNECTING) {
+    if (c->hears_at <= now_ms()) {
+      connect_now(c);
+    }
+    return;
+  }
   int failed = MOSQ_ERR_SUCCESS;
-  if ((ready & (POLLIN | POLLERR | POLLHUP)) != 0) {
+  if ((ready & (POLLIN | POLLERR | POLLHUP)) != 0 && c->hears_at == 0) {
+    c->hears_at = now_ms() + c->crowd->latency_ms;
+  }
+  if (c->hears_at != 0 && c->hears_at <= now_ms()) {
+    c->hears_at = 0;
     failed = mosquitto_loop_read(c->link, 1);
   }
   if (failed == MOSQ_ERR_SUCCESS && mosquitto_want_write(c->link)) {
@@ -286,8 +308,9 @@ static bool wait_and_work(struct crowd* all, struct pollfd* waiting) {
     waiting[i] = (struct pollfd){.fd = -1};
     if (c->link != NULL) {
       open = true;
-      waiting[i].fd = mosquitto_socket(c->link);
+      waiting[i].fd = c->hears_at == 0 ? mosquitto_socket(c->link) : -1;
       waiting[i].events = mosquitto_want_write(c->link) ? POLLIN | POLLOUT : POLLIN;
+      next = c->hears_at != 0 && c->hears_at < next ? c->hears_at : next;
     } else if (c->next_at < next && stopped == 0) {
       next = c->next_at;
     }
@@ -328,8 +351,8 @@ static void run(struct crowd* all) {
 static bool read_options(struct crowd* all, int argc, char** argv) {
   static const struct option known[] = {{"socket", 1, NULL, 's'},  {"broker", 1, NULL, 'b'},
                                         {"purpose", 1, NULL, 'p'}, {"least", 1, NULL, 'l'},
-                                        {"most", 1, NULL, 'm'},    {"seed", 1, NULL, 'd'},
-                                        {NULL, 0, NULL, 0}};
+                                        {"most", 1, NULL, 'm'},    {"latency", 1, NULL, 'w'},
+                                        {"seed", 1, NULL, 'd'},    {NULL, 0, NULL, 0}};
   *all = (struct crowd){.purpose = "mqtt", .least_ms = 100, .most_ms = 300, .draw = 1};
   for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     switch (option) {
@@ -346,6 +369,7 @@ static bool read_options(struct crowd* all, int argc, char** argv) {
     case 'p': all->purpose = optarg; break;
     case 'l': all->least_ms = atoi(optarg); break;
     case 'm': all->most_ms = atoi(optarg); break;
+    case 'w': all->latency_ms = atoi(optarg); break;
     case 'd': all->draw = (unsigned)strtoul(optarg, NULL, 10); break;
     default: return false;
     }
@@ -370,7 +394,7 @@ int main(int argc, char** argv) {
   struct crowd all;
   if (!read_options(&all, argc, argv)) {
     fprintf(stderr, "usage: mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] "
-                    "[--seed N] ENTITY...\n");
+                    "[--latency MS] [--seed N] ENTITY...\n");
     return 2;
   }
   all.clients = calloc(all.size, sizeof *all.clients);

@@ -34,6 +34,7 @@ def main():
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--overlap", default="60s", help="application_keys.overlap of both sides")
     p.add_argument("--loss", type=int, default=10, help="percent of the frames, in each direction")
+    p.add_argument("--latency", type=int, default=20, help="ms until a client hears what the broker says")
     p.add_argument("--kill", choices=("gateway", "pne", "broker"), help="kills it with -9 again and again, in place of --seconds")
     p.add_argument("--kills", type=int, default=10)
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
@@ -43,7 +44,7 @@ def main():
         p.error(f"this machine or build has no {missing()}")
     home = Home(devices=a.pnes, rekey=a.rekey)
     try:
-        load = Load(home, a.overlap, a.loss, a.seed).start()
+        load = Load(home, a.overlap, a.loss, a.seed, a.latency).start()
         if a.kill:
             kills(load, a.kill, a.kills, random.Random(a.seed), 7 * a.kills)
         else:

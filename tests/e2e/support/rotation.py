@@ -19,9 +19,10 @@ def missing() -> str:
 
 
 class Load:
-    """One client for each device of `home`, which nobody has started yet. The radio loses `loss` percent of the frames in each direction."""
+    """One client for each device of `home`, which nobody has started yet. The radio loses `loss` percent of the frames in each direction,
+    and a client hears the broker `latency` ms late."""
 
-    def __init__(self, home, overlap="60s", loss=10, seed=1):
+    def __init__(self, home, overlap="60s", loss=10, seed=1, latency=20):
         self.home, self.loss = home, loss
         users = [mosquitto.broker_user(), *(["root"] if os.geteuid() == 0 else [])]
         self.sockets = {role: home.folder / f"state/{role}-keys.sock" for role in ("gateway", "pne")}
@@ -38,7 +39,7 @@ class Load:
         self.subscriber = Subscriber(home, self.broker)
         entities = [entity for entity, _ in home.devices]
         self.crowd = Process("crowd", [CROWD, "--socket", self.sockets["pne"], "--broker", f"127.0.0.1:{self.broker.port}",
-                                       "--seed", seed, *entities], home.events, home.folder)
+                                       "--latency", latency, "--seed", seed, *entities], home.events, home.folder)
         home.processes.append(self.crowd)
         self.restarts = []  # (name, time of the kill, time at which it was ready again)
 
