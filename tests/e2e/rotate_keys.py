@@ -14,17 +14,18 @@ import random
 import sys
 import time
 
+from support import rotation
 from support.home import Home
 from support.rotation import Load, missing
 
 
 def kills(load: Load, name: str, times: int, draw: random.Random, seconds=20.0):
-    """`times` kills of `name` within about `seconds`, each at a moment that `draw` chooses."""
+    """`times` kills of `name` within about `seconds`, each at a moment that `draw` chooses, as the time for which it is away."""
     for _ in range(times):
         begin = time.monotonic()
         time.sleep(draw.uniform(0.2, 0.5) * seconds / times)
-        load.kill(name)
-        time.sleep(max(2.5, seconds / times - (time.monotonic() - begin)))
+        load.kill(name, away=draw.uniform(0, 4))
+        time.sleep(max(rotation.CALM + 1, seconds / times - (time.monotonic() - begin)))
 
 
 def main():
@@ -46,7 +47,7 @@ def main():
     try:
         load = Load(home, a.overlap, a.loss, a.seed, a.latency).start()
         if a.kill:
-            kills(load, a.kill, a.kills, random.Random(a.seed), 7 * a.kills)
+            kills(load, a.kill, a.kills, random.Random(a.seed), 8 * a.kills)
         else:
             load.run(a.seconds, a.seconds)
         figures = load.finish()

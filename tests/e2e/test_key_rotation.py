@@ -47,7 +47,7 @@ class KeyRotation(E2ECase):
 class KilledUnderLoad(KeyRotation):
     def killed(self, name):
         load = self.load()
-        rotate_keys.kills(load, name, KILLS, random.Random(self.seed), 7.0 * KILLS)
+        rotate_keys.kills(load, name, KILLS, random.Random(self.seed), 8 * KILLS)
         figures = self.figures(load)
         self.assertEqual(len(load.restarts), KILLS)
         self.assertEqual(figures["refused_when_calm"], 0, load.explain(calm=True))

@@ -77,11 +77,12 @@ class Load:
                   f"{self.rotations()} rotations")
         return f"this machine needed {time.monotonic() - begin:.0f} s more than {seconds} s"
 
-    def kill(self, name: str):
-        """kill -9 of the gateway, the process of PNEs or the broker, and a restart; then each device gets a new key."""
+    def kill(self, name: str, away=0.0):
+        """kill -9 of the gateway, the process of PNEs or the broker, and a restart `away` seconds later; then each device gets a new key."""
         process = self.broker if name == "broker" else self.home.role(name)
         killed = time.monotonic()
         process.kill9()
+        time.sleep(away)
         since = self.home.events.mark()
         process.start()
         self.restarts.append((name, killed, time.monotonic()))
