@@ -1,6 +1,7 @@
 """Keys that rotate under load: roles over a radio that loses frames, a broker with the plugin, and a crowd of clients (mqtt_crowd.c)."""
 
 import os
+import threading
 import time
 
 from support import mosquitto
@@ -68,7 +69,7 @@ class Load:
             said = self.counts()
             return said["handshakes"] >= handshakes and said["refused"] >= refused and self.rotations() >= rotations
 
-        time.sleep(seconds)
+        threading.Event().wait(seconds)
         if reached():
             return ""
         begin = time.monotonic()
@@ -78,11 +79,11 @@ class Load:
         return f"this machine needed {time.monotonic() - begin:.0f} s more than {seconds} s"
 
     def kill(self, name: str, away=0.0):
-        """kill -9 of the gateway, the process of PNEs or the broker, and a restart `away` seconds later; then each device gets a new key."""
+        """kill -9 of the gateway, the process of PNEs or the broker, and a restart `away` seconds later; each device gets a new key."""
         process = self.broker if name == "broker" else self.home.role(name)
         killed = time.monotonic()
         process.kill9()
-        time.sleep(away)
+        threading.Event().wait(away)
         since = self.home.events.mark()
         process.start()
         self.restarts.append((name, killed, time.monotonic()))
@@ -125,7 +126,7 @@ class Load:
         for _ in range(20):
             if not missing():
                 break
-            time.sleep(0.25)
+            threading.Event().wait(0.25)
         return missing()
 
     def about(self, refusal: dict, around=0.5) -> str:
