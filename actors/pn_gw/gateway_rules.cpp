@@ -5,7 +5,8 @@
 
 namespace cpns::actors {
 
-result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c, const gateway_id& gw, const config::gateway_config& at_start) {
+result<std::shared_ptr<const supervisor_rules>>
+rules_of(const config::gateway_config& c, const gateway_id& gw, const config::gateway_config& at_start) {
   auto r = std::make_shared<supervisor_rules>();
   auto& s = r->device;
   CPNS_TRY(s.user, user_id::parse(c.user));
