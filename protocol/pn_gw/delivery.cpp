@@ -190,8 +190,9 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   timers.stop(gw_timer::answer);
   about_to_change();
   approve_if_let_in(now);
-  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one.
-  if (const auto* key = record.find(own); has_own() && key != nullptr && lacks_proof(key->use))
+  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one. Without an own one
+  // this record may follow one that was erased, and a program may have missed that.
+  if (const auto* key = record.find(own); !has_own() || (key != nullptr && lacks_proof(key->use)))
     end_sessions_below(own);
   std::optional<held_key> retired;
   if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;

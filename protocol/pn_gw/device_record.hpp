@@ -79,7 +79,7 @@ struct device_record {
   std::string last_transport;  ///< where the device was last seen, for people
   std::string last_address;
   /// Programs have to end the sessions that began with keys of lower epochs: the PNE had lost its keys, or went back to an
-  /// old one. Never lowered.
+  /// old one, or this is its first key since the record was made or lost its keys. Never lowered.
   std::optional<epoch> sessions_from;
 
   [[nodiscard]] const held_key* own() const;
