@@ -195,7 +195,8 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   if (const auto* key = record.find(own); !has_own() || (key != nullptr && lacks_proof(key->use)))
     end_sessions_below(own);
   std::optional<held_key> retired;
-  if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
+  const bool withdrawn = record.own_is_withdrawn();
+  if (const auto* former = record.own(); former != nullptr && !withdrawn && renewed == own) retired = *former;
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());

@@ -74,6 +74,26 @@ TEST(retired, is_not_the_key_before_a_factory_reset) {
   EXPECT_TRUE(w.retired.empty());
 }
 
+TEST(retired, is_not_a_key_that_a_verified_reset_withdrew_although_somebody_proves_it) {
+  watched w;
+  const auto clone = w.pne_disk;
+  w.tap = [](side, bytes& m) {
+    const auto decoded = decode_radio(m);
+    return !decoded || !std::holds_alternative<key_delivery>(*decoded);
+  };
+  w.factory_reset();
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.gw_disk.own_is_withdrawn(); }, 30s));
+  w.tap = nullptr;
+  w.crash(side::pne);
+  w.pne_disk = clone;
+  w.power_on(side::pne);
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return *w.gw->own_epoch() > clone.current->which; }, 2min));
+  w.run(5s);
+  EXPECT_TRUE(w.retired.empty());
+}
+
 TEST(retired, is_not_the_key_of_a_gateway_that_was_rolled_back) {
   watched w;
   const auto old = w.gw_disk;
