@@ -15,7 +15,8 @@ namespace cpns::protocol {
 
 enum class key_use : std::uint8_t {
   unused = 0,      ///< never in a KDEL
-  handed_out = 1,  ///< in a KDEL that was not confirmed; never delivered again
+  /// In a KDEL that was not confirmed, to a peer that had proven its key; never delivered again.
+  handed_out = 1,
   own = 2,         ///< confirmed: the key that the PNE holds
   /// Handed out to a peer that had proven no key of this gateway, in an exchange that is under way.
   unproven = 3,

@@ -191,9 +191,8 @@ struct pn_gw_machine::impl {
   time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
   bool waits_for_server = false;             ///< the last exchange began, but its DREQ was not sent
   std::optional<std::pair<epoch, std::string>>
-      amnesia;                   ///< emitted when the delivery of this key is confirmed
-  std::optional<epoch> renewed;  ///< the key of the last KDEL, if the PNE had proved its own one before
-  milliseconds wall_ahead{0};    ///< wall clock minus `now`
+      amnesia;                 ///< emitted when the delivery of this key is confirmed
+  milliseconds wall_ahead{0};  ///< wall clock minus `now`
   time_point newest_date = time_zero;
   time_point updated_at = time_zero;  ///< the last confirmation, in the clock of `now`
   time_point update_due = time_never;
