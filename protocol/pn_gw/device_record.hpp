@@ -14,10 +14,10 @@
 namespace cpns::protocol {
 
 enum class key_use : std::uint8_t {
-  unused = 0,      ///< never in a KDEL
+  unused = 0,  ///< never in a KDEL
   /// In a KDEL that was not confirmed, to a peer that had proven its key; never delivered again.
   handed_out = 1,
-  own = 2,         ///< confirmed: the key that the PNE holds
+  own = 2,  ///< confirmed: the key that the PNE holds
   /// Handed out to a peer that had proven no key of this gateway, in an exchange that is under way.
   unproven = 3,
   lapsed = 4  ///< was `unproven`, and the exchange is over without a confirmation; that may still come

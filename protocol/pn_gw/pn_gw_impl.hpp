@@ -200,7 +200,11 @@ struct pn_gw_machine::impl {
   time_point notice_not_before = time_zero;  ///< one NOTE is accepted per notice_interval
   same_id_watch same_id;
   std::optional<request_id> refill;
-  std::optional<request_id> aside;  ///< sent before the device proved itself elsewhere
+  struct put_aside {
+    request_id id;
+    std::uint64_t resets = 0;  ///< of the DRSP that the server was asked about
+  };
+  std::optional<put_aside> aside;  ///< sent before the device proved itself elsewhere
 
  private:
   void perform(pn_gw_action a, time_point now, subject& what);
@@ -260,6 +264,7 @@ struct pn_gw_machine::impl {
   [[nodiscard]] status check(time_point now, const assigned_keys& a) const;
   [[nodiscard]] status merge(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
+  void put_request_aside();
   void store_late_keys(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_refused(time_point now, const refusal& answer);
   void refused(time_point now, const refusal& answer, const gw_asking& done);

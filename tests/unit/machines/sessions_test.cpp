@@ -169,6 +169,36 @@ TEST(sessions, end_when_the_server_has_verified_a_reset_and_before_the_new_key_i
   EXPECT_EQ(w.disagreement(), "");
 }
 
+TEST(sessions, end_when_the_server_verifies_a_reset_after_somebody_proved_the_old_key) {
+  keyed_harness w;
+  const auto copied = *w.pne_disk.highest();
+  bool asked = false;
+  w.on_gw_output = [&](const gw_output& out) { asked = asked || std::holds_alternative<gw_request>(out); };
+  w.factory_reset();
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return asked; }, 1min));
+  discovery_request dreq;
+  dreq.gw = w.o.gw;
+  dreq.gw_nonce = w.random.draw<16>();
+  dreq.suites = {suite_x25519};
+  discovery_response drsp;
+  drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
+  drsp.entity = w.entity;
+  drsp.pne_share = crypto::openssl_suite().x25519_generate(w.random).public_key;
+  drsp.highest = copied.which;
+  const auto th1 = crypto::transcript1(crypto::openssl_suite(), encode(dreq), encode_first_eight(drsp));
+  drsp.possession = crypto::possession_tag(crypto::openssl_suite(), copied.eukey, th1);
+  w.gw->handle_detected(w.now, {7, 99}, encode(dreq), encode(drsp));
+  ASSERT_EQ(w.gw->state(), pn_gw_state::delivering) << "the copy proved its key while the server was asked";
+  ASSERT_TRUE(w.run_until([&] { return w.gw_disk.generation == 2; }, 1min)) << "the server's answer";
+  EXPECT_TRUE(w.gw_disk.own_is_withdrawn());
+  EXPECT_EQ(w.gw_disk.resets, 1u);
+  w.gw->handle_link_down(w.now, {7, 99});
+  w.settle();
+  EXPECT_GT(*w.gw->own_epoch(), copied.which);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
 TEST(sessions, of_a_reset_device_stay_ended_while_it_confirms_no_key) {
   keyed_harness w;
   w.tap = [](side, bytes& m) { return !carries<key_delivery>(m); };
