@@ -24,16 +24,18 @@
 
 namespace cpns::cli::keys {
 
-/// Pauses between attempts: 0.1 s, twice as long after each failure, at most 5 s.
+/// Pauses between attempts: 0.1 s, twice as long after each failure, at most `longest`.
 class growing_pause {
  public:
   using instant = std::chrono::steady_clock::time_point;
+  static constexpr milliseconds shortest{100}, longest{5000};
+  explicit growing_pause(milliseconds at_most = longest) : at_most_(at_most) {}
   void reset() { pause_ = shortest; }
   /// The time of the next attempt after a failure at `now`.
-  instant next(instant now) { return now + std::exchange(pause_, std::min(2 * pause_, longest)); }
-  static constexpr milliseconds shortest{100}, longest{5000};
+  instant next(instant now) { return now + std::exchange(pause_, std::min(2 * pause_, at_most_)); }
 
  private:
+  const milliseconds at_most_;
   milliseconds pause_ = shortest;
 };
 
@@ -92,7 +94,7 @@ class key_watch {
   key_table table_;
   std::optional<api::open_answer> answer_;
   std::string pending_;  ///< a line that is not complete, or the text of a refusal
-  growing_pause pause_;
+  growing_pause pause_{milliseconds{1000}};  ///< no longer: a gateway that is back gives PNEs new keys at once
   instant next_attempt_{}, silent_at_{};
   std::string said_;  ///< the last sentence of a failure that lasts
   std::uint64_t connection_ = 0, revision_ = 0;

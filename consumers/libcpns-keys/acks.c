@@ -6,7 +6,7 @@
 
 #include "handle.h"
 
-enum { pause_min = 100, pause_max = 5000, answer_max = 10 * 1000 }; /* ms */
+enum { pause_min = 100, pause_max = 1000, answer_max = 10 * 1000 }; /* ms */
 
 void acks_begin(struct acks* a) { *a = (struct acks){.fd = -1, .pause = pause_min}; }
 

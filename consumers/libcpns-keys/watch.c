@@ -7,7 +7,7 @@
 
 enum {
   pause_min = 100,        /* ms */
-  pause_max = 5000,       /* ms */
+  pause_max = 1000,       /* ms: a gateway that is back gives PNEs new keys at once */
   quiet_max = 45 * 1000,  /* ms: three heartbeats */
   line_max = 1024 * 1024, /* bytes of a line */
   refusal_max = 16 * 1024,

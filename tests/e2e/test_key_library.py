@@ -6,11 +6,14 @@ import os
 import pathlib
 import queue
 import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
 from support.case import E2ECase
 from support.home import poll
+from support.key_role import KeyRole
 
 BUILD = pathlib.Path(os.environ["CPNS_BUILD"])
 ROLES = ("gateway", "pne")
@@ -88,6 +91,23 @@ class Library(E2ECase):
 
 def is_begun(line, entity):
     return line.startswith(f"put {entity} ") and line.split()[4] == "use"
+
+
+class ARoleThatWasAway(unittest.TestCase):
+    def test_is_followed_again_at_once(self):
+        """It gives PNEs new keys as soon as it is back."""
+        with tempfile.TemporaryDirectory() as folder:
+            role = KeyRole(pathlib.Path(folder) / "keys.sock")
+            self.addCleanup(role.close)
+            follower = Program(BUILD / "tests/follow_keys", role.path, "mqtt")
+            self.addCleanup(follower.kill)
+            role.watch()
+            role.close()
+            time.sleep(4)
+            begin = time.monotonic()
+            role.open()
+            role.watch()
+            self.assertLess(time.monotonic() - begin, 1.6)
 
 
 class Follow(Library):

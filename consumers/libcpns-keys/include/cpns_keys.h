@@ -71,7 +71,7 @@ struct cpns_keys_events {
    * devices that are left out, because the role cannot read their records. */
   void (*synced)(void* user, size_t unreadable);
   /* The connection ended or cannot be made. The table stays, the library tries again after 0.1 s, then after longer
-   * pauses up to 5 s. Once for each reason until the next `synced`. `why` is a sentence, valid until this returns. */
+   * pauses up to 1 s. Once for each reason until the next `synced`. `why` is a sentence, valid until this returns. */
   void (*lost)(void* user, const char* why);
 };
 
