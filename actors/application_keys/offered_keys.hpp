@@ -21,7 +21,7 @@ namespace cpns::actors {
 // clang-format off
 /// Why a device has no keys: the code of a `gone`, and its sentence.
 #define CPNS_GONE_REASONS(X)                                                                                 \
-  X(none,        "the device has no key yet")                                                                \
+  X(none,        "the device has no key at present")                                                         \
   X(forgotten,   "the device was forgotten")                                                                 \
   X(reset,       "the device was reset, and has no new key yet")                                             \
   X(rejected,    "the device was rejected")                                                                  \

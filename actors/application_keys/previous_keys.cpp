@@ -136,6 +136,7 @@ offered_device offer_with_previous::with_previous(offered_device d) const {
   std::vector<offered_key> before;
   for (auto& key : kept_.before(d.entity, current->which)) {
     const auto which = key->which;
+    if (d.sessions_from && which < *d.sessions_from) continue;
     before.push_back({.which = which, .eukey = {}, .state = "previous", .previous = std::move(key)});
   }
   d.keys.insert(d.keys.begin(), std::make_move_iterator(before.begin()),

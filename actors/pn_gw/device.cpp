@@ -286,7 +286,7 @@ class pn_gw_device {
     const auto& held = machine_.record();
     stored.last_transport = held.last_transport;
     stored.last_address = held.last_address;
-    if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
+    if (!may_go_on(machine_, stored)) {
       log::info(gateway_component, "record-read-again",
                 "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
       machine_ = machine_of(*shared_, settings_, std::move(stored));
@@ -363,7 +363,7 @@ class pn_gw_device {
   }
   [[nodiscard]] bool is_unneeded() const {
     return !saving_ && !uncertain_ && deadline_ == time_never &&
-           (keeps_nothing() || !owes_server(machine_.record()));
+           (keeps_nothing() || !is_unfinished(machine_.record()));
   }
   [[nodiscard]] sup_unneeded::kind_t unneeded_as() const {
     if (machine_.state() == pn_gw_state::awaiting_approval) return sup_unneeded::kind_t::awaits_person;

@@ -49,10 +49,11 @@ struct device_parts {
   std::string same_id{};       ///< as it was when the device began to rest
 };
 
-/// Whether an actor of the device has to stay, or to be made again, without a link.
-inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
-/// Whether an actor of the device has something to do after it was stopped, before the device is seen again.
-inline bool is_unfinished(const protocol::device_record& r) { return owes_server(r) || r.has_unproven(); }
+/// Whether an actor of the device has something to do before the device is seen again: it has to stay, or to be made again,
+/// without a link.
+inline bool is_unfinished(const protocol::device_record& r) {
+  return r.to_report || r.request || r.has_unproven();
+}
 
 /// The stored devices that have to go on before they are seen again: with a report that the server has not answered, a
 /// refill, or a key that is `unproven` because a crash cut its exchange off. `each` is called with the summary of every

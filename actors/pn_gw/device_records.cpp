@@ -15,6 +15,14 @@ namespace {
 
 constexpr seconds progress_pause{5};
 
+/// Whether a record with this standing belongs to a machine in this state.
+bool stands_as(pn_gw_state state, device_standing standing) {
+  return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
+         (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
+         (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
+         (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
+}
+
 }  // namespace
 
 status read_record(device_parts& parts) {
@@ -65,11 +73,9 @@ bool is_of_no_use(pn_gw_state state, const device_record& record) {
          record.generation == 0;
 }
 
-bool stands_as(pn_gw_state state, device_standing standing) {
-  return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
-         (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
-         (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
-         (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
+bool may_go_on(const pn_gw_machine& machine, const device_record& stored) {
+  return stands_as(machine.state(), stored.standing) && !stored.has_unproven() &&
+         encode(stored) == encode(machine.record());
 }
 
 result<std::vector<entity_id>> unfinished_devices(key_store& store,

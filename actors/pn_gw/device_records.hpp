@@ -26,8 +26,9 @@ void keep_retired(const shared_parts& shared, const protocol::gw_persist& o);
 /// Whether a record that cannot be read now may be read later; otherwise it is damaged or gone.
 bool may_be_read_later(const error& why);
 
-/// Whether a record with this standing belongs to a machine in this state.
-bool stands_as(protocol::pn_gw_state state, protocol::device_standing standing);
+/// Whether the machine may go on after a failed write if the store has this record: it holds an equal one. A machine whose
+/// exchange ended with the failed write has left its key `unproven`, and only a new machine marks that.
+bool may_go_on(const protocol::pn_gw_machine& machine, const protocol::device_record& stored);
 
 /// Whether an actor in this state keeps nothing that is worth its memory after its link has closed: an unverified peer that
 /// merely claims an Entity ID must not keep one.

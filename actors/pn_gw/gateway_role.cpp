@@ -12,6 +12,7 @@
 #include "actors/command_error.hpp"
 #include "actors/pn_gw/authentication.hpp"
 #include "actors/pn_gw/device.hpp"
+#include "actors/pn_gw/gateway_rules.hpp"
 #include "actors/pn_gw/server_side.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -33,33 +34,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::seconds answer_time{8};
-
-/// `consumer_wait`: of the start of the gateway, like the key socket.
-result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c,
-                                                         const gateway_id& gw, milliseconds consumer_wait) {
-  auto r = std::make_shared<supervisor_rules>();
-  auto& s = r->device;
-  CPNS_TRY(s.user, user_id::parse(c.user));
-  s.gw = gw;
-  s.consumer_wait = consumer_wait;
-  s.policy = c.validation.policy == config::approval::automatic ? protocol::validation_policy::automatic
-             : c.validation.policy == config::approval::ask     ? protocol::validation_policy::ask
-                                                                : protocol::validation_policy::list;
-  s.lowest_suite = static_cast<std::uint8_t>(c.lowest_suite);
-  s.answer_timeout = c.timers.answer_timeout;
-  s.retries = static_cast<int>(c.timers.retries);
-  s.backoff_min = std::chrono::ceil<seconds>(c.timers.backoff_min);
-  s.backoff_max = std::chrono::ceil<seconds>(c.timers.backoff_max);
-  s.low_water = c.rekey.low_water;
-  s.healing_reserve = c.healing_reserve;
-  s.amnesia_budget = c.amnesia_budget;
-  s.rekey_jitter_percent = c.rekey.jitter_percent;
-  if (c.rekey.interval) s.rekey_override = std::chrono::ceil<seconds>(*c.rekey.interval);
-  r->validation = c.validation;
-  r->devices_max = c.limits.devices;
-  r->links_max = c.limits.links;
-  return std::shared_ptr<const supervisor_rules>{std::move(r)};
-}
 
 bool is_closed(const open_radio_entry& r) {
   return r.transport->state().kind == plugins::transport_state::kind_t::closed;
@@ -158,9 +132,6 @@ struct gateway_role::impl {
   bool down = false;
   std::uint64_t links_max = config.limits.links;  ///< as it was applied last
 
-  [[nodiscard]] milliseconds consumer_wait() const {
-    return config.application_keys ? config.application_keys->consumer_wait : milliseconds{0};
-  }
   status open_radios();
   [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t,
                                                     if_missing missing = if_missing::wait) const {
@@ -284,7 +255,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   auto& m = *made->impl_;
   m.step0 = step0;
   m.gw = step0->gateway();
-  CPNS_TRY(auto rules, rules_of(c, m.gw, m.consumer_wait()));
+  CPNS_TRY(auto rules, rules_of(c, m.gw, m.config));
   m.runtime = std::make_unique<actor_runtime>();
   CPNS_CHECK(m.open_radios());
 
@@ -449,7 +420,7 @@ status gateway_role::check(const config::gateway_config& c) const {
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->step0->read_again();
   caf::anon_send(impl_->link, link_reload{c.user_password_file});
-  auto rules = rules_of(c, impl_->gw, impl_->consumer_wait());
+  auto rules = rules_of(c, impl_->gw, impl_->config);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
   impl_->links_max = c.limits.links;

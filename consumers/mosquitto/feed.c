@@ -38,6 +38,7 @@ struct feed {
   pthread_t thread;
   atomic_uint changes;
   bool put_failed; /* the thread's: the table lacks a key, so nothing is acknowledged and all is read again */
+  bool read_again; /* the handle is a new one, and not synced yet */
 
   pthread_mutex_t lock; /* of the rest */
   pthread_cond_t changed;
@@ -136,6 +137,15 @@ static void on_end_sessions(void* user, const char* entity, const char* below, e
 
 static void on_synced(void* user, size_t unreadable) {
   struct feed* f = user;
+  if (f->read_again) {
+    /* Between the two handles keys and sessions can have ended, and nobody said so. */
+    f->read_again = false;
+    key_table_sweep(f->table);
+    pthread_mutex_lock(&f->lock);
+    f->end_all = true;
+    atomic_fetch_add(&f->changes, 1);
+    pthread_mutex_unlock(&f->lock);
+  }
   say(f, unreadable > 0, "%zu keys of '%s' (%zu devices are left out, because their records cannot be read)",
       key_table_size(f->table), f->purpose, unreadable);
   pthread_mutex_lock(&f->lock);
@@ -179,7 +189,9 @@ static void* run(void* argument) {
       f->put_failed = false;
       cpns_keys_close(f->keys);
       f->keys = NULL;
-      say(f, true, "not enough memory for a key: all keys are read again");
+      f->read_again = true;
+      key_table_begin(f->table);
+      say(f, true, "not enough memory for a key: all keys are read again, then all sessions end");
     } else {
       (void)cpns_keys_ack(f->keys);
     }

@@ -12,6 +12,7 @@ struct entry {
   struct entry* next;
   uint64_t hash;
   size_t length;
+  unsigned round; /* in which it was put */
   unsigned char bytes[KEY_TABLE_BYTES];
   char* entity; /* these point into `text` */
   char* epoch;
@@ -23,6 +24,7 @@ struct key_table {
   struct entry** slots;
   size_t slot_count; /* a power of two */
   size_t size;
+  unsigned round;
 };
 
 enum { FIRST_SLOTS = 64 };
@@ -122,6 +124,7 @@ int key_table_put(struct key_table* table, const char* identity, const char* ent
   pthread_mutex_lock(&table->lock);
   struct entry** at = place_of(table, fresh->hash, identity);
   struct entry* before = *at;
+  fresh->round = table->round;
   fresh->next = before == NULL ? NULL : before->next;
   *at = fresh;
   if (before == NULL && ++table->size > table->slot_count) {
@@ -132,6 +135,30 @@ int key_table_put(struct key_table* table, const char* identity, const char* ent
     wipe_and_free(before);
   }
   return 0;
+}
+
+void key_table_begin(struct key_table* table) {
+  pthread_mutex_lock(&table->lock);
+  ++table->round;
+  pthread_mutex_unlock(&table->lock);
+}
+
+void key_table_sweep(struct key_table* table) {
+  pthread_mutex_lock(&table->lock);
+  for (size_t i = 0; i < table->slot_count; ++i) {
+    struct entry** at = &table->slots[i];
+    while (*at != NULL) {
+      struct entry* e = *at;
+      if (e->round == table->round) {
+        at = &e->next;
+        continue;
+      }
+      *at = e->next;
+      --table->size;
+      wipe_and_free(e);
+    }
+  }
+  pthread_mutex_unlock(&table->lock);
 }
 
 void key_table_remove(struct key_table* table, const char* identity) {

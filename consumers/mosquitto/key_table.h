@@ -2,7 +2,7 @@
 #define CPNS_KEY_TABLE_H
 /* A broker that asks a socket inside a handshake stands still for all clients when the other end does. So the keys lie in
  * this table: one thread feeds it, and the broker's thread looks keys up. Each function may be called by any thread; a lock
- * is held for one key at a time. */
+ * is held for one key at a time, and by key_table_sweep() for all. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +32,12 @@ void key_table_free(struct key_table* table);
  * that does not fit into KEY_TABLE_NAME; -ENOMEM. Then the table is as before. */
 int key_table_put(struct key_table* table, const char* identity, const char* entity, const char* epoch,
                   const unsigned char* bytes, size_t length);
+
+/* All keys are going to be put again. */
+void key_table_begin(struct key_table* table);
+
+/* Wipes the keys that were not put since the last key_table_begin(). */
+void key_table_sweep(struct key_table* table);
 
 /* Wipes the key, if it is there. */
 void key_table_remove(struct key_table* table, const char* identity);

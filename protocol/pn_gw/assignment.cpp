@@ -1,5 +1,6 @@
 // Steps 4 and 8, refills and reports: requests to the CPNS Server and the handling of its answers.
 #include <algorithm>
+#include <utility>
 
 #include "protocol/pn_gw/pn_gw_impl.hpp"
 
@@ -152,7 +153,7 @@ status pn_gw_machine::impl::merge(time_point now, const assigned_keys& a, std::u
 void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, const assigned_keys& answer,
                                           std::uint64_t incarnation) {
   if (refill && *refill == id) return refill_answered(now, answer, incarnation);
-  if (aside && *aside == id) return store_late_keys(now, answer, incarnation);
+  if (aside && aside->id == id) return store_late_keys(now, answer, incarnation);
   auto* asking = std::get_if<gw_asking>(&activity);
   if (asking == nullptr || asking->id != id) return noise(now, "the server answered a past request");
   timers.stop(gw_timer::server);
@@ -194,13 +195,26 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   fire(pn_gw_trigger::deliver, now, std::move(what));
 }
 
-/// The device proved itself elsewhere in the meantime; the server's keys are stored nevertheless.
+/// Keys that the server may be generating are stored later.
+void pn_gw_machine::impl::put_request_aside() {
+  if (const auto* asking = std::get_if<gw_asking>(&activity))
+    aside = put_aside{asking->id, asking->answer.response.resets};
+}
+
+/// The device proved itself elsewhere in the meantime; the server's keys are stored nevertheless. If the server verified a
+/// reset, the one that proved the key was a copy of the device.
 void pn_gw_machine::impl::store_late_keys(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
-  aside.reset();
+  const auto resets = std::exchange(aside, std::nullopt)->resets;
   record.request.reset();
   if (auto ok = merge(now, a, incarnation); !ok) return noise(now, ok.error().message());
+  const bool was_reset = resets > record.resets;
+  if (was_reset) {
+    withdraw_own();
+    record.resets = resets;
+  }
   persist_record();
   emit(kind_t::answered, epoch{a.generation, a.first_index});
+  if (was_reset && state == pn_gw_state::keyed) start(now);
 }
 
 void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, const refusal& answer) {
@@ -211,7 +225,7 @@ void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, c
   }
   auto* asking = std::get_if<gw_asking>(&activity);
   if (asking == nullptr || asking->id != id) {
-    if (aside == id) aside.reset();
+    if (aside && aside->id == id) aside.reset();
     return noise(now, "the server answered a past request");
   }
   timers.stop(gw_timer::server);

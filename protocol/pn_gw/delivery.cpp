@@ -107,7 +107,6 @@ void pn_gw_machine::impl::hand_out(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) emit(kind_t::answered, m.which);
-  renewed = classified.is_verified() ? std::optional{m.which} : std::nullopt;
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
@@ -198,11 +197,15 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   timers.stop(gw_timer::answer);
   about_to_change();
   approve_if_let_in(now);
-  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one.
-  if (const auto* key = record.find(own); has_own() && key != nullptr && lacks_proof(key->use))
-    end_sessions_below(own);
+  const auto* key = record.find(own);
+  const auto use = key != nullptr ? key->use : key_use::unused;
   std::optional<held_key> retired;
-  if (const auto* former = record.own(); former != nullptr && renewed == own) retired = *former;
+  if (const auto* former = record.own();
+      former != nullptr && use == key_use::handed_out && !record.own_is_withdrawn())
+    retired = *former;
+  // The PNE took it although it had proven no key: it had lost the own one, or went back to an older one. Without an own one
+  // this record may follow one that was erased, and a program may have missed that.
+  if (!has_own() || lacks_proof(use)) end_sessions_below(own);
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());

@@ -14,9 +14,10 @@
 namespace cpns::protocol {
 
 enum class key_use : std::uint8_t {
-  unused = 0,      ///< never in a KDEL
-  handed_out = 1,  ///< in a KDEL that was not confirmed; never delivered again
-  own = 2,         ///< confirmed: the key that the PNE holds
+  unused = 0,  ///< never in a KDEL
+  /// In a KDEL that was not confirmed, to a peer that had proven its key; never delivered again.
+  handed_out = 1,
+  own = 2,  ///< confirmed: the key that the PNE holds
   /// Handed out to a peer that had proven no key of this gateway, in an exchange that is under way.
   unproven = 3,
   lapsed = 4  ///< was `unproven`, and the exchange is over without a confirmation; that may still come
@@ -79,7 +80,7 @@ struct device_record {
   std::string last_transport;  ///< where the device was last seen, for people
   std::string last_address;
   /// Programs have to end the sessions that began with keys of lower epochs: the PNE had lost its keys, or went back to an
-  /// old one. Never lowered.
+  /// old one, or this is its first key since the record was made or lost its keys. Never lowered.
   std::optional<epoch> sessions_from;
 
   [[nodiscard]] const held_key* own() const;

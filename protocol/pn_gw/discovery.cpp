@@ -176,8 +176,7 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) 
 void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
   using st = pn_gw_state;
   prove(now, answer.link);
-  // Keys that the server may be generating are stored later.
-  if (const auto* asking = std::get_if<gw_asking>(&activity)) aside = asking->id;
+  put_request_aside();
   for (const auto t : {gw_timer::answer, gw_timer::ask, gw_timer::server, gw_timer::retry}) timers.stop(t);
   activity = gw_idle{};
   open = {};

@@ -193,9 +193,8 @@ struct pn_gw_machine::impl {
   time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
   bool waits_for_server = false;             ///< the last exchange began, but its DREQ was not sent
   std::optional<std::pair<epoch, std::string>>
-      amnesia;                   ///< emitted when the delivery of this key is confirmed
-  std::optional<epoch> renewed;  ///< the key of the last KDEL, if the PNE had proved its own one before
-  milliseconds wall_ahead{0};    ///< wall clock minus `now`
+      amnesia;                 ///< emitted when the delivery of this key is confirmed
+  milliseconds wall_ahead{0};  ///< wall clock minus `now`
   time_point newest_date = time_zero;
   time_point updated_at = time_zero;  ///< the last confirmation, in the clock of `now`
   time_point update_due = time_never;
@@ -203,7 +202,11 @@ struct pn_gw_machine::impl {
   time_point notice_not_before = time_zero;  ///< one NOTE is accepted per notice_interval
   same_id_watch same_id;
   std::optional<request_id> refill;
-  std::optional<request_id> aside;  ///< sent before the device proved itself elsewhere
+  struct put_aside {
+    request_id id;
+    std::uint64_t resets = 0;  ///< of the DRSP that the server was asked about
+  };
+  std::optional<put_aside> aside;  ///< sent before the device proved itself elsewhere
 
  private:
   void perform(pn_gw_action a, time_point now, subject& what);
@@ -263,6 +266,7 @@ struct pn_gw_machine::impl {
   [[nodiscard]] status check(time_point now, const assigned_keys& a) const;
   [[nodiscard]] status merge(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
+  void put_request_aside();
   void store_late_keys(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_refused(time_point now, const refusal& answer);
   void refused(time_point now, const refusal& answer, const gw_asking& done);

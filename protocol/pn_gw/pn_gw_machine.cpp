@@ -68,8 +68,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     return;
   case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.dreq), std::nullopt);
   case pn_gw_action::ask_approval:
-    // Keys that the server may be generating are stored, and not delivered.
-    if (const auto* asking = std::get_if<gw_asking>(&activity)) aside = asking->id;
+    put_request_aside();
     for (const auto t : {gw_timer::answer, gw_timer::server, gw_timer::ask, gw_timer::retry, gw_timer::claim})
       timers.stop(t);
     activity = gw_idle{};

@@ -27,6 +27,7 @@ std::optional<gw_resting> pn_gw_machine::impl::rest(time_point now) const {
   if (!outputs.empty() || saved || in_flight || !is_idle() || open.dreq || !open.answers.empty())
     return std::nullopt;
   if (record.to_report || record.request || refill || aside || amnesia) return std::nullopt;
+  if (record.has_unproven()) return std::nullopt;  // the write of `lapsed` failed
   if (!timers.none_but(gw_timer::update) || waits_for_server || now < server_not_before) return std::nullopt;
   // A second link is that of a stranger, or the device moves to it.
   if (!links.empty() && (links.size() > 1 || proven != links.front() || now >= update_due))

@@ -68,6 +68,27 @@ TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_recovers) {
   EXPECT_EQ(p.own_key(h), h.key());
 }
 
+TEST(pn_gw_trouble, a_key_without_a_proof_lapses_when_the_disk_takes_writes_again_and_the_device_is_gone) {
+  gateway_harness p;
+  auto& h = p.pne(1);
+  p.radio.loses = [](air::way, byte_view m) { return is_a<protocol::key_delivery>(m); };
+  p.radio.link_up(h);
+  p.settle();
+  const auto use = [&] {
+    const auto r = p.record(h);
+    const auto* key = r ? r->find({1, 0}) : nullptr;
+    return key == nullptr ? protocol::key_use::unused : key->use;
+  };
+  ASSERT_EQ(use(), protocol::key_use::unproven);
+  p.gw_faulty.fail_writes(errc::store_full);
+  p.radio.link_down(h);
+  p.advance(seconds{30});
+  EXPECT_EQ(use(), protocol::key_use::unproven);
+  p.gw_faulty.repair();
+  p.advance(seconds{30});
+  EXPECT_EQ(use(), protocol::key_use::lapsed) << "the device never came back";
+}
+
 class lost_write : public testing::TestWithParam<std::tuple<int, storage::fault_point>> {};
 
 TEST_P(lost_write, ends_with_the_same_key_on_both_sides) {

@@ -164,6 +164,18 @@ TEST_F(previous_application_keys, are_not_listed_after_a_gap) {
   EXPECT_THAT(listed(1), ElementsAre("3.6 current"));
 }
 
+TEST_F(previous_application_keys, are_not_listed_below_the_first_session_that_goes_on) {
+  renew(1, 2);
+  renew(1, 3);
+  auto r = with_own(1, 4);
+  r.sessions_from = of_set(3);
+  save(r);
+  EXPECT_THAT(listed(1), ElementsAre("3.3 previous", "3.4 current"));
+  r.sessions_from = of_set(4);
+  save(r);
+  EXPECT_THAT(listed(1), ElementsAre("3.4 current"));
+}
+
 TEST_F(previous_application_keys, are_the_newest_few_of_a_device) {
   for (int own = 1; own <= 20; ++own) renew(1, own);
   EXPECT_THAT(listed(1), ElementsAre("3.17 previous", "3.18 previous", "3.19 previous", "3.20 previous",

@@ -50,6 +50,19 @@ TEST(retired, is_so_as_well_when_the_confirmation_was_lost) {
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
 }
 
+TEST(retired, is_so_as_well_when_the_gateway_was_restarted_before_it_learned_of_that) {
+  watched w;
+  w.tap = [](side, bytes& m) { return !is_kcnf(m); };
+  w.gw->handle_update_request(w.now);
+  ASSERT_TRUE(w.run_until([&] { return w.pne_disk.pending.has_value(); }, 1min));
+  w.crash(side::gw);
+  w.power_on(side::gw);
+  w.tap = nullptr;
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.gw->own_epoch() >= epoch{1, 1}; }, 1min));
+  EXPECT_EQ(w.retired, (epochs{{1, 0}}));
+}
+
 TEST(retired, is_not_a_key_that_the_pne_had_lost) {
   harness_options o;
   o.pne_forgets = true;
@@ -71,6 +84,26 @@ TEST(retired, is_not_the_key_before_a_factory_reset) {
   w.connect();
   w.run(15s);
   ASSERT_EQ(w.gw->own_epoch()->generation(), 2U);
+  EXPECT_TRUE(w.retired.empty());
+}
+
+TEST(retired, is_not_a_key_that_a_verified_reset_withdrew_although_somebody_proves_it) {
+  watched w;
+  const auto clone = w.pne_disk;
+  w.tap = [](side, bytes& m) {
+    const auto decoded = decode_radio(m);
+    return !decoded || !std::holds_alternative<key_delivery>(*decoded);
+  };
+  w.factory_reset();
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.gw_disk.own_is_withdrawn(); }, 30s));
+  w.tap = nullptr;
+  w.crash(side::pne);
+  w.pne_disk = clone;
+  w.power_on(side::pne);
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return *w.gw->own_epoch() > clone.current->which; }, 2min));
+  w.run(5s);
   EXPECT_TRUE(w.retired.empty());
 }
 

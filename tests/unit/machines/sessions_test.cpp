@@ -44,7 +44,26 @@ TEST(sessions, go_on_when_a_key_is_renewed) {
   w.connect();
   w.run(5s);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.gw_disk.sessions_from, (epoch{1, 0})) << "its first key";
+}
+
+TEST(sessions, of_a_record_that_was_erased_end_with_the_first_key_of_the_next_one) {
+  keyed_harness w;
+  w.connect();
+  w.run(5s);
+  const auto before = *w.gw->own_epoch();
+  w.lose_gateway_disk();
   EXPECT_EQ(w.gw_disk.sessions_from, std::nullopt);
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 1min));
+  w.run(1s);
+  ASSERT_GT(*w.gw->own_epoch(), before);
+  EXPECT_EQ(w.gw_disk.sessions_from, w.gw->own_epoch()) << "a program may have missed the end of the record";
+  w.crash(side::gw);
+  w.power_on(side::gw);
+  w.connect();
+  w.run(5s);
+  EXPECT_GT(w.gw_disk.sessions_from, before) << "and it may ask after a restart";
 }
 
 TEST(sessions, end_when_a_device_that_lost_its_key_confirms_the_next_one) {
@@ -60,7 +79,7 @@ TEST(sessions, end_when_a_device_that_lost_its_key_confirms_the_next_one) {
   lose_memory(w);
   w.run(10s);
   ASSERT_GE(told.size(), 2u);
-  EXPECT_EQ(told.front(), std::nullopt) << "a stranger may have claimed it";
+  EXPECT_EQ(told.front(), (epoch{1, 0})) << "a stranger may have claimed it";
   EXPECT_EQ(w.gw_disk.sessions_from, (epoch{1, 2}));
   w.on_gw_output = nullptr;
   w.connect();
@@ -75,7 +94,7 @@ TEST(sessions, end_also_when_the_confirmation_is_lost_and_the_device_proves_the_
   lose_confirmations(w);
   lose_memory(w);
   ASSERT_TRUE(w.run_until([&] { return use_of(w.gw_disk, {1, 1}) == key_use::lapsed; }, 20s));
-  EXPECT_EQ(w.gw_disk.sessions_from, std::nullopt);
+  EXPECT_EQ(w.gw_disk.sessions_from, (epoch{1, 0}));
   w.crash(side::gw);  // nothing of that is in memory alone
   w.power_on(side::gw);
   w.connect();
@@ -102,7 +121,7 @@ TEST(sessions, go_on_after_a_stranger_claimed_to_be_a_device_without_keys) {
   w.tap = nullptr;
   w.run(10min);
   EXPECT_GT(*w.gw->own_epoch(), (epoch{1, 1}));
-  EXPECT_EQ(w.gw_disk.sessions_from, std::nullopt);
+  EXPECT_EQ(w.gw_disk.sessions_from, (epoch{1, 0}));
   EXPECT_EQ(w.disagreement(), "");
 }
 
@@ -150,6 +169,36 @@ TEST(sessions, end_when_the_server_has_verified_a_reset_and_before_the_new_key_i
   EXPECT_EQ(w.disagreement(), "");
 }
 
+TEST(sessions, end_when_the_server_verifies_a_reset_after_somebody_proved_the_old_key) {
+  keyed_harness w;
+  const auto copied = *w.pne_disk.highest();
+  bool asked = false;
+  w.on_gw_output = [&](const gw_output& out) { asked = asked || std::holds_alternative<gw_request>(out); };
+  w.factory_reset();
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return asked; }, 1min));
+  discovery_request dreq;
+  dreq.gw = w.o.gw;
+  dreq.gw_nonce = w.random.draw<16>();
+  dreq.suites = {suite_x25519};
+  discovery_response drsp;
+  drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
+  drsp.entity = w.entity;
+  drsp.pne_share = crypto::openssl_suite().x25519_generate(w.random).public_key;
+  drsp.highest = copied.which;
+  const auto th1 = crypto::transcript1(crypto::openssl_suite(), encode(dreq), encode_first_eight(drsp));
+  drsp.possession = crypto::possession_tag(crypto::openssl_suite(), copied.eukey, th1);
+  w.gw->handle_detected(w.now, {7, 99}, encode(dreq), encode(drsp));
+  ASSERT_EQ(w.gw->state(), pn_gw_state::delivering) << "the copy proved its key while the server was asked";
+  ASSERT_TRUE(w.run_until([&] { return w.gw_disk.generation == 2; }, 1min)) << "the server's answer";
+  EXPECT_TRUE(w.gw_disk.own_is_withdrawn());
+  EXPECT_EQ(w.gw_disk.resets, 1u);
+  w.gw->handle_link_down(w.now, {7, 99});
+  w.settle();
+  EXPECT_GT(*w.gw->own_epoch(), copied.which);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
 TEST(sessions, of_a_reset_device_stay_ended_while_it_confirms_no_key) {
   keyed_harness w;
   w.tap = [](side, bytes& m) { return !carries<key_delivery>(m); };
@@ -180,7 +229,7 @@ TEST(sessions, a_key_for_a_peer_without_a_proof_is_accepted_while_its_exchange_r
   w.tap = nullptr;
   w.settle();
   EXPECT_EQ(w.disagreement(), "");
-  EXPECT_EQ(w.gw_disk.sessions_from, std::nullopt) << "there was no key before";
+  EXPECT_EQ(w.gw_disk.sessions_from, (epoch{1, 1})) << "the first one that it confirmed";
 }
 
 TEST(sessions, a_key_for_a_device_with_a_proof_stays_accepted_after_its_exchange) {

@@ -53,6 +53,21 @@ TEST(KeyTable, ReplacesAndRemoves) {
   EXPECT_FALSE(key_table_find(table.get(), name(1).c_str(), &found));
 }
 
+TEST(KeyTable, LosesTheKeysThatAreNotPutAgain) {
+  const auto table = make();
+  for (int n = 0; n < 200; ++n) EXPECT_EQ(put(table, name(n), 1), 0);
+  key_table_begin(table.get());
+  EXPECT_EQ(key_table_size(table.get()), 200U) << "they stay in use meanwhile";
+  for (int n = 0; n < 200; n += 2) EXPECT_EQ(put(table, name(n), 2), 0);
+  EXPECT_EQ(put(table, name(500), 3), 0);
+  key_table_sweep(table.get());
+  EXPECT_EQ(key_table_size(table.get()), 101U);
+  found_key found{};
+  EXPECT_TRUE(key_table_find(table.get(), name(10).c_str(), &found));
+  EXPECT_FALSE(key_table_find(table.get(), name(11).c_str(), &found));
+  EXPECT_TRUE(key_table_find(table.get(), name(500).c_str(), &found));
+}
+
 TEST(KeyTable, TakesNoKeyAndNoNameThatDoesNotFit) {
   const auto table = make();
   EXPECT_EQ(put(table, name(1), 1, 65), -EINVAL);
