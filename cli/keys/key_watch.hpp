@@ -94,7 +94,8 @@ class key_watch {
   key_table table_;
   std::optional<api::open_answer> answer_;
   std::string pending_;  ///< a line that is not complete, or the text of a refusal
-  growing_pause pause_{milliseconds{1000}};  ///< no longer: a gateway that is back gives PNEs new keys at once
+  growing_pause pause_{
+      milliseconds{1000}};  ///< no longer: a gateway that is back gives PNEs new keys at once
   instant next_attempt_{}, silent_at_{};
   std::string said_;  ///< the last sentence of a failure that lasts
   std::uint64_t connection_ = 0, revision_ = 0;

@@ -60,7 +60,7 @@ struct crowd {
   struct client* clients;
   size_t size;
   long handshakes, published, refused, broken, late, unreachable, without_key;
-  int64_t oldest_ms; /* for how long a key had been the newest when a handshake with it was complete */
+  int64_t oldest_ms;  /* for how long a key had been the newest when a handshake with it was complete */
   int64_t longest_ms; /* of a handshake, from the begin of the connection to its CONNACK */
 };
 
@@ -129,19 +129,20 @@ static const char* state_of(struct crowd* all, const char* identity) {
 static void tell(const struct client* c, const char* event, const char* why) {
   const int64_t now = now_ms();
   printf("{\"event\":\"%s\",\"at\":%" PRId64 ",\"why\":\"%s\",\"connected\":%s,\"alert\":%d,\"connack\":%d,"
-         "\"entity\":\"%s\",\"identity\":\"%s\",\"began\":%" PRId64
-         ",\"newest_for\":%" PRId64 ",\"state_then\":\"%s\",",
-         event, now, why, c->connected ? "true" : "false", c->alert, c->connack, c->entity, c->identity, c->began_at,
-         now - c->key_since, c->state);
+         "\"entity\":\"%s\",\"identity\":\"%s\",\"began\":%" PRId64 ",\"newest_for\":%" PRId64
+         ",\"state_then\":\"%s\",",
+         event, now, why, c->connected ? "true" : "false", c->alert, c->connack, c->entity, c->identity,
+         c->began_at, now - c->key_since, c->state);
   printf("\"state_now\":\"%s\",\"newest_now\":\"%s\"}\n", state_of(c->crowd, c->identity), c->newest);
 }
 
 static void tell_counts(const struct crowd* all, const char* event) {
-  printf("{\"event\":\"%s\",\"at\":%" PRId64 ",\"handshakes\":%ld,\"published\":%ld,\"refused\":%ld,\"broken\":%ld,"
+  printf("{\"event\":\"%s\",\"at\":%" PRId64
+         ",\"handshakes\":%ld,\"published\":%ld,\"refused\":%ld,\"broken\":%ld,"
          "\"late\":%ld,\"unreachable\":%ld,\"without_key\":%ld,\"oldest_key_ms\":%" PRId64
          ",\"longest_handshake_ms\":%" PRId64 "}\n",
-         event, now_ms(), all->handshakes, all->published, all->refused, all->broken, all->late, all->unreachable,
-         all->without_key, all->oldest_ms, all->longest_ms);
+         event, now_ms(), all->handshakes, all->published, all->refused, all->broken, all->late,
+         all->unreachable, all->without_key, all->oldest_ms, all->longest_ms);
 }
 
 /* The newest key, as the broker shall see it. The copies are wiped. */
@@ -349,10 +350,9 @@ static void run(struct crowd* all) {
 }
 
 static bool read_options(struct crowd* all, int argc, char** argv) {
-  static const struct option known[] = {{"socket", 1, NULL, 's'},  {"broker", 1, NULL, 'b'},
-                                        {"purpose", 1, NULL, 'p'}, {"least", 1, NULL, 'l'},
-                                        {"most", 1, NULL, 'm'},    {"latency", 1, NULL, 'w'},
-                                        {"seed", 1, NULL, 'd'},    {NULL, 0, NULL, 0}};
+  static const struct option known[] = {
+      {"socket", 1, NULL, 's'}, {"broker", 1, NULL, 'b'},  {"purpose", 1, NULL, 'p'}, {"least", 1, NULL, 'l'},
+      {"most", 1, NULL, 'm'},   {"latency", 1, NULL, 'w'}, {"seed", 1, NULL, 'd'},    {NULL, 0, NULL, 0}};
   *all = (struct crowd){.purpose = "mqtt", .least_ms = 100, .most_ms = 300, .draw = 1};
   for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     switch (option) {
@@ -375,7 +375,8 @@ static bool read_options(struct crowd* all, int argc, char** argv) {
     }
   }
   all->size = (size_t)(argc - optind);
-  return all->socket != NULL && all->port > 0 && all->least_ms > 0 && all->most_ms >= all->least_ms && all->size > 0;
+  return all->socket != NULL && all->port > 0 && all->least_ms > 0 && all->most_ms >= all->least_ms &&
+         all->size > 0;
 }
 
 static bool open_keys(struct crowd* all) {
@@ -393,8 +394,9 @@ static bool open_keys(struct crowd* all) {
 int main(int argc, char** argv) {
   struct crowd all;
   if (!read_options(&all, argc, argv)) {
-    fprintf(stderr, "usage: mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] "
-                    "[--latency MS] [--seed N] ENTITY...\n");
+    fprintf(stderr,
+            "usage: mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] "
+            "[--latency MS] [--seed N] ENTITY...\n");
     return 2;
   }
   all.clients = calloc(all.size, sizeof *all.clients);

@@ -1,6 +1,7 @@
 """Keys that rotate under load: roles over a radio that loses frames, a broker with the plugin, and a crowd of clients (mqtt_crowd.c)."""
 
 import os
+import threading
 import time
 
 from support import mosquitto
@@ -125,7 +126,7 @@ class Load:
         for _ in range(20):
             if not missing():
                 break
-            time.sleep(0.25)
+            threading.Event().wait(0.25)
         return missing()
 
     def about(self, refusal: dict, around=0.5) -> str:
