@@ -28,7 +28,13 @@ std::unique_ptr<consumers::membership> consumers::join(const purpose& p, const a
     m.missed = past.mapped().missed;
     if (past.mapped().slow) m.behind = std::max<std::uint64_t>(m.begun, 1);
   }
-  members_.emplace(out->id(), std::move(m));
+  auto& joined = members_.emplace(out->id(), std::move(m)).first->second;
+  for (auto& [number, w] : waits_) {
+    if (!w.missing.empty() || joined.behind != 0 || !p.covers(w.device)) continue;
+    const auto change = changes_.newest_of(w.device);
+    joined.waits.emplace(change, number);
+    w.missing.emplace(out->id(), change);
+  }
   return out;
 }
 
@@ -91,10 +97,12 @@ consumers::answer consumers::acknowledge(const std::string& watch, const std::st
   return answer::done;
 }
 
-std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, std::function<void()> ready) {
+std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, bool renewal,
+                                                     std::function<void()> ready) {
   const std::lock_guard lock{guard_};
   if (closed_) return std::unique_ptr<wait>{new wait{*this, 0}};
-  if (members_.empty()) return nullptr;
+  const bool expected = renewal && members_.empty() && now_anchored() < expected_until_;
+  if (members_.empty() && !expected) return nullptr;
   const auto change = changes_.newest_of(device);
   waiting w{device, {}, std::move(ready)};
   const auto number = next_wait_;
@@ -103,7 +111,7 @@ std::unique_ptr<consumers::wait> consumers::wait_for(const entity_id& device, st
     m.waits.emplace(change, number);
     w.missing.emplace(id, change);
   }
-  if (w.missing.empty()) return nullptr;
+  if (w.missing.empty() && !expected) return nullptr;
   ++next_wait_;
   waits_.emplace(number, std::move(w));
   return std::unique_ptr<wait>{new wait{*this, number}};

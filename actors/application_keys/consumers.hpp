@@ -29,9 +29,10 @@ class consumers {
   static constexpr unsigned missed_max = 3;
   static constexpr seconds remembered{600};
 
-  /// `component`: of its log lines. `changes` outlives the object.
-  consumers(std::string component, const key_changes& changes)
-      : component_(std::move(component)), changes_(changes) {}
+  /// `component`: of its log lines. `changes` outlives the object. `expected`: for so long after the start of the role programs of
+  /// its last run may come back.
+  consumers(std::string component, const key_changes& changes, milliseconds expected = {})
+      : component_(std::move(component)), changes_(changes), expected_until_(now_anchored() + expected) {}
   consumers(const consumers&) = delete;
   consumers& operator=(const consumers&) = delete;
 
@@ -74,9 +75,11 @@ class consumers {
     consumers& all_;
     const std::uint64_t number_;
   };
-  /// Waits until the present keys of the device are acknowledged; nullptr: they are, or there is nobody to wait for. `ready` is called
-  /// once, on any thread, unless the wait was dropped; it must not block, and a call that has begun may come after that.
-  [[nodiscard]] std::unique_ptr<wait> wait_for(const entity_id& device, std::function<void()> ready);
+  /// Waits until the present keys of the device are acknowledged; nullptr: they are, or there is nobody to wait for. `renewal`: its
+  /// programs have keys of the last run, so while there are no programs, and they are expected, it waits for the first one that comes.
+  /// `ready` is called once, on any thread, unless the wait was dropped; it must not block, and a call that has begun may come after that.
+  [[nodiscard]] std::unique_ptr<wait> wait_for(const entity_id& device, bool renewal,
+                                               std::function<void()> ready);
 
   /// The role ends: nobody who waits, or will wait, goes on because a program ends. Otherwise PNEs would get keys that no program
   /// knows until the role is back.
@@ -100,7 +103,8 @@ class consumers {
   };
   struct waiting {
     entity_id device;
-    std::map<std::string, std::uint64_t> missing;  ///< ids of members, and the change in their `waits`
+    std::map<std::string, std::uint64_t>
+        missing;  ///< ids of members, and the change in their `waits`; empty: any
     std::function<void()> ready;
   };
   /// Of programs of one user and purpose whose last watch has ended: one that connects again and again must not be waited for each time.
@@ -123,6 +127,7 @@ class consumers {
 
   const std::string component_;
   const key_changes& changes_;
+  const time_point expected_until_;
   mutable std::mutex guard_;
   std::map<std::string, member, std::less<>> members_;
   std::map<std::uint64_t, waiting> waits_;

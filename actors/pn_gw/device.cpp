@@ -387,9 +387,9 @@ class pn_gw_device {
   }
   void act(gw_publish&& o) {
     if (shared_->programs != nullptr)
-      published_ = shared_->programs->wait_for(entity_, [me = device_actor{self_}, which = o.which] {
-        caf::anon_send(me, gw_consumers_ready{which});
-      });
+      published_ = shared_->programs->wait_for(
+          entity_, machine_.own_epoch().has_value(),
+          [me = device_actor{self_}, which = o.which] { caf::anon_send(me, gw_consumers_ready{which}); });
     published_ ? machine_.handle_published(now(), o.which) : machine_.handle_consumers_ready(now(), o.which);
   }
   void act(gw_send&& o) { shared_->send(o.to.transport, o.to.link, o.message); }

@@ -108,7 +108,8 @@ struct gateway_role::impl {
   metrics::registry counted;
   const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
   key_changes offered_changes;
-  consumers programs{std::string{gateway_component}, offered_changes};
+  consumers programs{std::string{gateway_component}, offered_changes,
+                     config.application_keys ? config.application_keys->consumer_wait : milliseconds{0}};
   const std::unique_ptr<previous_keys> previous =
       config.application_keys ? std::make_unique<previous_keys>(*config.application_keys,
                                                                 crypto::openssl_suite(), offered_changes)

@@ -44,6 +44,7 @@ struct client {
   char identity[NAME];
   char state[16];
   bool connected, acknowledged;
+  bool cut;    /* the connection is not open any more, or never was */
   int connack; /* a refusal, 0: none */
   int alert;   /* of TLS, -1: none */
   long number; /* the last one that was acknowledged */
@@ -181,7 +182,7 @@ static void fail(struct client* c, int failed) {
   } else if (c->alert >= 0 || c->connack != 0) {
     ++all->refused;
     tell(c, "refused", mosquitto_strerror(failed));
-  } else if (c->phase == CONNECTING) {
+  } else if (c->phase == CONNECTING || (failed == MOSQ_ERR_ERRNO && !c->connected)) {
     ++all->unreachable;
   } else if (failed == MOSQ_ERR_TIMEOUT) {
     ++all->late;
@@ -222,7 +223,7 @@ static void begin(struct client* c) {
 static void connect_now(struct client* c) {
   c->hears_at = 0;
   const int failed = mosquitto_connect_async(c->link, c->crowd->host, c->crowd->port, 60);
-  if (failed == MOSQ_ERR_SUCCESS) {
+  if (failed == MOSQ_ERR_SUCCESS && mosquitto_socket(c->link) >= 0) {
     c->phase = ENTERING;
   } else {
     fail(c, failed);
@@ -265,10 +266,14 @@ static void work(struct client* c, short ready) {
   int failed = MOSQ_ERR_SUCCESS;
   if ((ready & (POLLIN | POLLERR | POLLHUP)) != 0 && c->hears_at == 0) {
     c->hears_at = now_ms() + c->crowd->latency_ms;
+    c->cut = (ready & (POLLERR | POLLHUP)) != 0;
   }
   if (c->hears_at != 0 && c->hears_at <= now_ms()) {
     c->hears_at = 0;
     failed = mosquitto_loop_read(c->link, 1);
+    if (failed == MOSQ_ERR_SUCCESS && c->cut && !c->connected) {
+      failed = MOSQ_ERR_ERRNO; /* libmosquitto goes on for ever with a handshake that nobody answers */
+    }
   }
   if (failed == MOSQ_ERR_SUCCESS && mosquitto_want_write(c->link)) {
     failed = mosquitto_loop_write(c->link, 1);

@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import sys
+import threading
 import time
 
 from support import rotation
@@ -23,9 +24,9 @@ def kills(load: Load, name: str, times: int, draw: random.Random, seconds=20.0):
     """`times` kills of `name` within about `seconds`, each at a moment that `draw` chooses, as the time for which it is away."""
     for _ in range(times):
         begin = time.monotonic()
-        time.sleep(draw.uniform(0.2, 0.5) * seconds / times)
+        threading.Event().wait(draw.uniform(0.2, 0.5) * seconds / times)
         load.kill(name, away=draw.uniform(0, 4))
-        time.sleep(max(rotation.CALM + 1, seconds / times - (time.monotonic() - begin)))
+        threading.Event().wait(max(rotation.CALM + 1, seconds / times - (time.monotonic() - begin)))
 
 
 def main():

@@ -50,6 +50,7 @@ class KilledUnderLoad(KeyRotation):
         rotate_keys.kills(load, name, KILLS, random.Random(self.seed), 8 * KILLS)
         figures = self.figures(load)
         self.assertEqual(len(load.restarts), KILLS)
+        self.assertGreater(figures["handshakes"], 1000 * KILLS)
         self.assertEqual(figures["refused_when_calm"], 0, load.explain(calm=True))
         return figures
 

@@ -69,7 +69,7 @@ class Load:
             said = self.counts()
             return said["handshakes"] >= handshakes and said["refused"] >= refused and self.rotations() >= rotations
 
-        time.sleep(seconds)
+        threading.Event().wait(seconds)
         if reached():
             return ""
         begin = time.monotonic()
@@ -79,11 +79,11 @@ class Load:
         return f"this machine needed {time.monotonic() - begin:.0f} s more than {seconds} s"
 
     def kill(self, name: str, away=0.0):
-        """kill -9 of the gateway, the process of PNEs or the broker, and a restart `away` seconds later; then each device gets a new key."""
+        """kill -9 of the gateway, the process of PNEs or the broker, and a restart `away` seconds later; each device gets a new key."""
         process = self.broker if name == "broker" else self.home.role(name)
         killed = time.monotonic()
         process.kill9()
-        time.sleep(away)
+        threading.Event().wait(away)
         since = self.home.events.mark()
         process.start()
         self.restarts.append((name, killed, time.monotonic()))

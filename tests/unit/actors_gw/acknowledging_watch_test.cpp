@@ -31,7 +31,7 @@ TEST_F(acknowledging_watch, has_a_name_and_takes_what_it_was_sent) {
   const auto name = text_of(lines[0], "watch");
   save(keyed(2));
   int ready = 0;
-  const auto w = programs.wait_for(device(2), [&ready] { ++ready; });
+  const auto w = programs.wait_for(device(2), true, [&ready] { ++ready; });
   const auto next = std::to_string(changes.newest());
   const auto early = post(R"({"watch":")" + name + R"(","revision":)" + next + "}");
   ASSERT_FALSE(early);

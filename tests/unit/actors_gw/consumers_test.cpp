@@ -42,7 +42,7 @@ struct acknowledged_keys : testing::Test {
     from.process.uid = broker;
   }
   std::unique_ptr<consumers::wait> wait(int n) {
-    return all.wait_for(device(n), [this] { ++calls; });
+    return all.wait_for(device(n), true, [this] { ++calls; });
   }
   std::unique_ptr<consumers::wait> change_and_wait(int n) {
     changes.changed(device(n));
@@ -67,6 +67,36 @@ TEST_F(acknowledged_keys, are_waited_for_by_their_device_alone) {
   EXPECT_EQ(calls, 2);
   EXPECT_EQ(wait(2), nullptr) << "it is acknowledged already";
   EXPECT_EQ(first->give_up(), "");
+}
+
+TEST_F(acknowledged_keys, of_a_renewal_are_waited_for_after_a_start_until_the_first_program_is_back) {
+  consumers fresh{"gateway", changes, seconds{60}};
+  const auto begin = [&](int n, bool renewal) {
+    changes.changed(device(n));
+    return fresh.wait_for(device(n), renewal, [this] { ++calls; });
+  };
+  EXPECT_EQ(begin(1, false), nullptr) << "no program has a key of it";
+  const auto first = begin(1, true), second = begin(2, true), third = begin(3, true);
+  ASSERT_TRUE(first && second && third);
+  const auto back = fresh.join(few, from);
+  EXPECT_EQ(calls, 0);
+  back->sent(changes.newest());
+  EXPECT_EQ(fresh.acknowledge(back->id(), few.name, broker, changes.newest()), answer::done);
+  EXPECT_EQ(calls, 1) << "device 1, which its purpose covers";
+  const auto other = fresh.join(mqtt, from);
+  other->sent(changes.newest());
+  EXPECT_EQ(fresh.acknowledge(other->id(), mqtt.name, broker, changes.newest()), answer::done);
+  EXPECT_EQ(calls, 3);
+}
+
+TEST_F(acknowledged_keys, are_not_waited_for_when_no_program_came_back) {
+  consumers fresh{"gateway", changes, seconds{60}};
+  changes.changed(device(1));
+  const auto none = fresh.wait_for(device(1), true, [this] { ++calls; });
+  ASSERT_TRUE(none);
+  EXPECT_EQ(none->give_up(), "") << "nobody is late";
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(all.wait_for(device(1), true, [] {}), nullptr) << "none is expected any more";
 }
 
 TEST_F(acknowledged_keys, are_those_of_each_program_whose_purpose_covers_the_device) {
@@ -207,7 +237,7 @@ TEST_F(acknowledged_keys, come_from_several_threads) {
   int at_once = 0;
   for (int n = 0; n < devices; ++n) {
     changes.changed(device(n));
-    waits.push_back(all.wait_for(device(n), [&ready] { ++ready; }));
+    waits.push_back(all.wait_for(device(n), true, [&ready] { ++ready; }));
     if (!waits.back()) ++at_once;
     if (n % 10 == 9) waits[static_cast<std::size_t>(n) - 5].reset();
   }
