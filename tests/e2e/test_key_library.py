@@ -103,7 +103,7 @@ class ARoleThatWasAway(unittest.TestCase):
             self.addCleanup(follower.kill)
             role.watch()
             role.close()
-            threading.Event().wait(4)
+            threading.Event().wait(4)  # the longest pauses between attempts begin
             begin = time.monotonic()
             role.open()
             role.watch()
