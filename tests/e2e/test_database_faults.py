@@ -29,7 +29,11 @@ class DatabaseFaults(E2ECase):
         return home.cli("status", "--config", "server.yaml", check=False).returncode == 0
 
     def node(self, home) -> dict:
-        (found,) = json.loads(home.cli("status", "--json", "--config", "server.yaml", check=False).stdout)["nodes"]
+        """The server's own row, which it writes a moment after its start."""
+        def nodes():
+            return json.loads(home.cli("status", "--json", "--config", "server.yaml", check=False).stdout)["nodes"]
+
+        (found,) = poll(nodes, what="the row of the server")
         return found
 
     def lives_through(self, begin, end, *said):
