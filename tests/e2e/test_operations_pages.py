@@ -44,9 +44,12 @@ class Commands(unittest.TestCase):
         kept = [b for b in blocks if not any(x in b for x in leave_out)]
         script = PROLOGUE + before + "".join(f"echo '--- block {n}'\n{b}" for n, b in enumerate(kept)) + after
         script = script.replace("cpns init trial", "cpns init trial --listen 127.0.0.1:7443")
+        changes = [f"s/{known[:-1]}[{known[-1]}]/{port}/" for known, port in self.ports.items()]
+        change = f"sed -i -e '{';'.join(changes)};s/cpns-de[v]/{self.folder.name}/' trial/*.yaml"
+        script = re.sub(r"^(cpns init trial\b.*)$", rf"\1\n{change}", script, flags=re.M)
         script = script.replace("DNS:cpns.example.org,IP:192.0.2.7", "DNS:localhost,IP:127.0.0.1")
-        for known, own in self.ports.items():
-            script = script.replace(known, own)
+        for known, port in self.ports.items():
+            script = script.replace(known, port)
         path = f"{pathlib.Path(cpns_binary()).parent}:{os.environ['PATH']}"
         child = subprocess.Popen(["bash", "-c", script], cwd=self.folder, env={**os.environ, "PATH": path}, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
