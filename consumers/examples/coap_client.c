@@ -31,6 +31,12 @@ static bool answered;
 static char answer[1024];
 static long requests, sessions, repeated, failures;
 
+/* Without it libcoap writes its lines to stdout. */
+static void log_line(coap_log_t level, const char* text) {
+  (void)level;
+  fputs(text, stderr);
+}
+
 static long long now_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -147,6 +153,7 @@ int main(int argc, char** argv) {
   const struct addrinfo wanted = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
   struct addrinfo* found = NULL;
   coap_startup();
+  coap_set_log_handler(log_line);
   context = coap_new_context(NULL);
   if (context == NULL || coap_context_get_coap_fd(context) < 0 ||
       getaddrinfo(given[4], given[5], &wanted, &found) != 0)

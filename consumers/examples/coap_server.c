@@ -32,6 +32,12 @@ struct caller {
 static cpns_keys* keys;
 static struct caller* callers;
 
+/* Without it libcoap writes its lines to stdout. */
+static void log_line(coap_log_t level, const char* text) {
+  (void)level;
+  fputs(text, stderr);
+}
+
 static void lost(void* user, const char* why) {
   (void)user;
   fprintf(stderr, "%s\n", why);
@@ -151,6 +157,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   coap_startup();
+  coap_set_log_handler(log_line);
   coap_context_t* const context = new_context(argv[3], argv[4]);
   if (context == NULL || coap_context_get_coap_fd(context) < 0) {
     fprintf(stderr, "%s: cannot serve at %s port %s\n", argv[0], argv[3], argv[4]);
