@@ -18,8 +18,8 @@
 namespace cpns::cli::doctor {
 
 struct comparison {
-  std::string config, with;      ///< the files, as they were named
-  std::string role, with_role;   ///< empty: that file has errors
+  std::string config, with;     ///< the files, as they were named
+  std::string role, with_role;  ///< empty: that file has errors
   std::vector<finding> findings;
 };
 /// Compares a gateway with its PNEs, or with its server, in either order. Other pairs are one error.
@@ -62,10 +62,10 @@ std::string names_of(const std::vector<entity_id>& some);
 lines compare_purposes(const gateway_side& g, const pne_side& p, const known_devices& d);  // compare_keys.cpp
 lines compare_timers(const gateway_side& g, const pne_side& p);                            // compare_keys.cpp
 lines compare_devices(const gateway_side& g, const pne_side& p,
-                      const known_devices& d);                                        // compare_devices.cpp
-lines compare_radios(const gateway_side& g, const pne_side& p, const tools& use);     // compare_radios.cpp
-lines compare_addresses(const gateway_side& g, const server_side& s);                 // compare_server.cpp
-lines compare_identities(const gateway_side& g, const server_side& s);                // compare_server.cpp
-lines compare_renewal(const gateway_side& g, const server_side& s);                   // compare_server.cpp
+                      const known_devices& d);                                     // compare_devices.cpp
+lines compare_radios(const gateway_side& g, const pne_side& p, const tools& use);  // compare_radios.cpp
+lines compare_addresses(const gateway_side& g, const server_side& s);              // compare_server.cpp
+lines compare_identities(const gateway_side& g, const server_side& s);             // compare_server.cpp
+lines compare_renewal(const gateway_side& g, const server_side& s);                // compare_server.cpp
 
 }  // namespace cpns::cli::doctor

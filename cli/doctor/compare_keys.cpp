@@ -44,7 +44,8 @@ bool concerns(const config::key_purpose& purpose, const known_devices& d) {
 lines one_side_alone(const gateway_side& g, const pne_side& p) {
   if (g.config.application_keys)
     return {{state_t::warning, g.named(section) + " gives keys to programs, but " + p.place("") +
-                                   " has no '" + section + "': no program on these PNEs gets a key; add it "
+                                   " has no '" + section +
+                                   "': no program on these PNEs gets a key; add it "
                                    "there, unless the keys are for other PNEs"}};
   return {{state_t::error, p.named(section) + " gives keys to programs, but " + g.place("") + " has no '" +
                                section + "': no program of this gateway has the same keys; add it there"}};
@@ -75,8 +76,8 @@ void compare_entities(const std::string& name, const gateway_side& g, const pne_
   const auto key = key_of(name, "entities");
   if (!d.all) {
     const auto& at = here.entities.empty() ? p.named(key) : g.named(key);
-    out.push_back({state_t::warning, at + " is not compared with the Entity IDs of " + p.named("devices_file") +
-                                         ", which cannot be read: " + d.why +
+    out.push_back({state_t::warning, at + " is not compared with the Entity IDs of " +
+                                         p.named("devices_file") + ", which cannot be read: " + d.why +
                                          "; run the command as the user of the PNEs"});
     return;
   }
@@ -86,7 +87,8 @@ void compare_entities(const std::string& name, const gateway_side& g, const pne_
   if (both.empty() && !d.all->empty()) {
     out.push_back({state_t::error, g.named(key) + " and " + p.named(key) +
                                        " have no device of these PNEs in common: no program has a key that "
-                                       "the other side has; name " + names_of(*d.all) + " on both sides"});
+                                       "the other side has; name " +
+                                       names_of(*d.all) + " on both sides"});
     return;
   }
   if (pne_alone.empty()) return;
@@ -150,8 +152,7 @@ lines compare_purposes(const gateway_side& g, const pne_side& p, const known_dev
 
 lines compare_timers(const gateway_side& g, const pne_side& p) {
   const auto& timers = g.config.timers;
-  const auto wait =
-      g.config.application_keys ? g.config.application_keys->consumer_wait : milliseconds{0};
+  const auto wait = g.config.application_keys ? g.config.application_keys->consumer_wait : milliseconds{0};
   const auto forgets = config::duration_text(protocol::context_lifetime);
   if (timers.retries > 0 && wait + timers.answer_timeout >= protocol::context_lifetime) {
     const auto waits = wait > milliseconds{0} ? " and " + g.named(section + ".consumer_wait") + " (" +
@@ -163,8 +164,8 @@ lines compare_timers(const gateway_side& g, const pne_side& p) {
                                    " forgets its answer after " + forgets +
                                    ", and the exchange begins anew; make them shorter"}};
   }
-  return {{state_t::ok, "a lost key is sent again before a PNE forgets its answer (" + forgets + "): " +
-                            g.place("timers.answer_timeout") + " and " + p.place("")}};
+  return {{state_t::ok, "a lost key is sent again before a PNE forgets its answer (" + forgets +
+                            "): " + g.place("timers.answer_timeout") + " and " + p.place("")}};
 }
 
 }  // namespace cpns::cli::doctor

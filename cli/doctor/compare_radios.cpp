@@ -81,9 +81,8 @@ bool is_discovered(const meeting& m) {
 bool is_connected(const meeting& m) {
   const auto own = config::parse_address(m.here.param("listen"));
   const auto gateways = addresses_of(m.there.param("connect"));
-  return own && own->port != 0 && std::any_of(gateways.begin(), gateways.end(), [&own](const auto& to) {
-           return arrives(to, *own);
-         });
+  return own && own->port != 0 &&
+         std::any_of(gateways.begin(), gateways.end(), [&own](const auto& to) { return arrives(to, *own); });
 }
 
 /// Not an error where something between the machines can forward a port.
@@ -91,8 +90,7 @@ line not_reached(const meeting& m) {
   const auto own = config::parse_address(m.here.param("listen"));
   std::string why = m.pne("connect") + ", but " + m.gateway("listen");
   if (own && own->port == 0) why += ", where the system chooses the port";
-  if (m.there.param("discover") != "0")
-    why += "; " + m.pne("discover") + ", but " + m.gateway("announce");
+  if (m.there.param("discover") != "0") why += "; " + m.pne("discover") + ", but " + m.gateway("announce");
   return {state_t::warning, why + ": the PNEs do not reach this gateway, unless a machine between them "
                                   "forwards the port; write its address in 'connect'"};
 }
@@ -123,7 +121,8 @@ obstacle ble_obstacle(const meeting& m) {
 }
 
 obstacle loopback_obstacle(const meeting& m) {
-  return line{state_t::error, m.g.named(m.here.key + ".plugin") + " and " + m.p.named(m.there.key + ".plugin") +
+  return line{state_t::error, m.g.named(m.here.key + ".plugin") + " and " +
+                                  m.p.named(m.there.key + ".plugin") +
                                   " are loopback, which stays inside one process: roles in two processes "
                                   "never meet; use another radio"};
 }
@@ -154,7 +153,8 @@ std::vector<radio> radios_of(const Side& s, config::role_kind role, const tools&
     if (auto facts = use.describe_radio(t, s.config.plugin_dirs, role))
       all.push_back({key, t.name, *std::move(facts)});
     else
-      out.push_back({state_t::warning, s.named(key + ".plugin") + " is not compared: " + facts.error().detail +
+      out.push_back({state_t::warning, s.named(key + ".plugin") +
+                                           " is not compared: " + facts.error().detail +
                                            "; run the command where the plugin is installed"});
   }
   return all;
@@ -179,7 +179,8 @@ line strangers(const gateway_side& g, const pne_side& p, const std::vector<radio
                     plugins_of(there);
   if (all_known(here) && all_known(there))
     return {state_t::error, both + ": the sides have no radio in common; add one"};
-  return {state_t::ok, both + ": of radios that are not part of this project it is not known whether they meet"};
+  return {state_t::ok,
+          both + ": of radios that are not part of this project it is not known whether they meet"};
 }
 
 }  // namespace
@@ -199,8 +200,8 @@ lines compare_radios(const gateway_side& g, const pne_side& p, const tools& use)
         obstacles.push_back(*std::move(in_the_way));
         continue;
       }
-      met.push_back({state_t::ok, "the radio " + a.name + " (" + g.place(a.key) + ") can meet " + b.name + " (" +
-                                      p.place(b.key) + "), over " + a.facts.plugin +
+      met.push_back({state_t::ok, "the radio " + a.name + " (" + g.place(a.key) + ") can meet " + b.name +
+                                      " (" + p.place(b.key) + "), over " + a.facts.plugin +
                                       (rule == known.end() ? "; its parameters are not compared" : "")});
       compare_frames(m, met);
     }

@@ -34,35 +34,48 @@ class two_files : public test::temp_folder {
           "server_uri: urn:cpns:server:main\n"
           "tls: {certificate: tls/gateway.pem, key: tls/gateway.key, ca: tls/ca.pem}\nstore: {path: gw}\n"
           "protector: {file: gw.kek}\ntransports:\n" +
-              (radio.empty() ? "  - {name: lan, plugin: tcp, params: {listen: 0.0.0.0:7450}}\n" : radio) + more);
+              (radio.empty() ? "  - {name: lan, plugin: tcp, params: {listen: 0.0.0.0:7450}}\n" : radio) +
+              more);
   }
   void pne(const std::string& radio, const std::string& more) {
     write("pne.yaml",
-          "role: pne\ndevices:\n  - {entity: '" + pne_one + "', temporary_key_file: a.tk, key_file: a.keys}\n  - {entity: '" +
-              pne_two + "', temporary_key_file: b.tk, key_file: b.keys}\nprotector: {file: pne.kek}\ntransports:\n" +
-              (radio.empty() ? "  - {name: air, plugin: tcp, params: {connect: 'hub:7450'}}\n" : radio) + more);
+          "role: pne\ndevices:\n  - {entity: '" + pne_one +
+              "', temporary_key_file: a.tk, key_file: a.keys}\n  - {entity: '" + pne_two +
+              "', temporary_key_file: b.tk, key_file: b.keys}\nprotector: {file: pne.kek}\ntransports:\n" +
+              (radio.empty() ? "  - {name: air, plugin: tcp, params: {connect: 'hub:7450'}}\n" : radio) +
+              more);
   }
   void server(const std::string& more, const std::string& listen = "0.0.0.0:7443") {
     write("server.yaml", "role: server\nlisten: " + listen +
                              "\ntls: {certificate: tls/server.pem, key: tls/server.key, ca: tls/ca.pem}\n"
-                             "store: {path: s}\nprotector: {file: s.kek}\n" + more);
+                             "store: {path: s}\nprotector: {file: s.kek}\n" +
+                             more);
   }
   [[nodiscard]] std::string path(const std::string& name) const { return (folder / name).string(); }
 
   /// As the plugins describe themselves, with the presets that matter.
   static doctor::tools use() {
     static const std::map<std::string, std::map<std::string, std::string>> presets{
-        {"tcp", {{"listen", "127.0.0.1:0"}, {"announce", ""}, {"connect", ""}, {"discover", "0"}, {"network", "cpns"}, {"mtu", "1026"}}},
+        {"tcp",
+         {{"listen", "127.0.0.1:0"},
+          {"announce", ""},
+          {"connect", ""},
+          {"discover", "0"},
+          {"network", "cpns"},
+          {"mtu", "1026"}}},
         {"ble", {{"ways", "l2cap, gatt"}, {"mtu", "1026"}}},
         {"loopback", {}},
         {"foreign", {}}};
-    return {{}, {}, [](const config::transport_config& t, const auto&, config::role_kind) -> result<doctor::radio_facts> {
-              const auto known = presets.find(t.plugin);
-              if (known == presets.end()) return fail(errc::plugin_load, "plugin not found");
-              auto params = t.params;
-              params.insert(known->second.begin(), known->second.end());
-              return doctor::radio_facts{t.plugin, params};
-            }};
+    return {
+        {},
+        {},
+        [](const config::transport_config& t, const auto&, config::role_kind) -> result<doctor::radio_facts> {
+          const auto known = presets.find(t.plugin);
+          if (known == presets.end()) return fail(errc::plugin_load, "plugin not found");
+          auto params = t.params;
+          params.insert(known->second.begin(), known->second.end());
+          return doctor::radio_facts{t.plugin, params};
+        }};
   }
   /// In both orders, which have the same findings but for their own files.
   [[nodiscard]] doctor::comparison compared(const std::string& other = "pne.yaml") const {
@@ -83,7 +96,8 @@ class two_files : public test::temp_folder {
     for (const auto& f : compared(other).findings) {
       if (f.what.state == state_t::ok) continue;
       auto text = f.what.text;
-      for (auto at = text.find(folder.string() + "/"); at != std::string::npos; at = text.find(folder.string() + "/"))
+      for (auto at = text.find(folder.string() + "/"); at != std::string::npos;
+           at = text.find(folder.string() + "/"))
         text.erase(at, folder.string().size() + 1);
       out.push_back(std::string{doctor::name_of(f.what.state)} + " " + f.check + " " + text);
     }
@@ -106,7 +120,8 @@ class two_files : public test::temp_folder {
 TEST_F(two_files, that_fit_have_no_fault) {
   EXPECT_EQ(faults(), std::vector<std::string>{});
   gateway("", keys(purpose("mqtt", "      bytes: 16\n") + purpose("coap", "      identity: opaque\n")));
-  pne("", keys(purpose("coap", "      identity: opaque\n      entities: ['" + pne_one + "']\n") + purpose("mqtt", "      bytes: 16\n")));
+  pne("", keys(purpose("coap", "      identity: opaque\n      entities: ['" + pne_one + "']\n") +
+               purpose("mqtt", "      bytes: 16\n")));
   EXPECT_EQ(faults(), std::vector<std::string>{});
 }
 
@@ -125,17 +140,20 @@ TEST_F(two_files, made_by_cpns_fit) {
 TEST_F(two_files, of_the_examples_fit) {
   const auto examples = std::filesystem::path{CPNS_SOURCE_DIR} / "config/examples";
   for (const auto* other : {"pne.yaml", "server.yaml"})
-    for (const auto& f : doctor::compare((examples / "gateway.yaml").string(), (examples / other).string(), use()).findings)
+    for (const auto& f :
+         doctor::compare((examples / "gateway.yaml").string(), (examples / other).string(), use()).findings)
       EXPECT_EQ(f.what.state, state_t::ok) << f.what.text;
 }
 
 TEST_F(two_files, of_the_wrong_roles_are_one_error) {
   server("");
-  for (const auto& [a, b, says] : {std::tuple{"gateway.yaml", "gateway.yaml", "are both the configuration of a gateway"},
-                                   {"server.yaml", "pne.yaml", "a server and a pne do not talk to each other"}}) {
+  for (const auto& [a, b, says] :
+       {std::tuple{"gateway.yaml", "gateway.yaml", "are both the configuration of a gateway"},
+        {"server.yaml", "pne.yaml", "a server and a pne do not talk to each other"}}) {
     const auto found = doctor::compare(path(a), path(b), use());
     ASSERT_EQ(doctor::count(found.findings, state_t::error), 1U);
-    EXPECT_THAT(found.findings.back().what.text, AllOf(HasSubstr(says), HasSubstr("compare a gateway with its PNEs")));
+    EXPECT_THAT(found.findings.back().what.text,
+                AllOf(HasSubstr(says), HasSubstr("compare a gateway with its PNEs")));
   }
 }
 
@@ -145,7 +163,8 @@ TEST_F(two_files, with_errors_are_not_compared) {
   EXPECT_EQ(found.role, "gateway");
   EXPECT_EQ(found.with_role, "");
   EXPECT_GE(doctor::count(found.findings, state_t::error), 2U);
-  EXPECT_TRUE(std::all_of(found.findings.begin(), found.findings.end(), [](const auto& f) { return f.check == "configuration"; }));
+  EXPECT_TRUE(std::all_of(found.findings.begin(), found.findings.end(),
+                          [](const auto& f) { return f.check == "configuration"; }));
 }
 
 TEST_F(two_files, differ_in_a_purpose) {
@@ -154,24 +173,37 @@ TEST_F(two_files, differ_in_a_purpose) {
     std::vector<std::string> says;
   };
   const std::string only_first = "      entities: ['" + pne_one + "']\n";
-  for (const auto& [here, there, says] : {
-           row{purpose("mqtt", "      bytes: 32\n"), purpose("mqtt", "      bytes: 16\n"),
-               {"error purposes gateway.yaml:15:14: 'application_keys.purposes.mqtt.bytes' is 32, but pne.yaml:12:14: "
-                "'application_keys.purposes.mqtt.bytes' is 16", "share nothing"}},
-           row{purpose("mqtt"), purpose("mqtt", "      identity: opaque\n"),
-               {"error purposes gateway.yaml:15:7: 'application_keys.purposes.mqtt.identity' is readable, but "
-                "pne.yaml:12:17: 'application_keys.purposes.mqtt.identity' is opaque"}},
-           row{purpose("mqtt") + purpose("coap"), purpose("mqtt"),
-               {"warning purposes gateway.yaml:17:7: 'application_keys.purposes.coap' is not in pne.yaml:11:5: "
-                "'application_keys.purposes'", "unless it is for other PNEs"}},
-           row{purpose("mqtt"), purpose("mqtt") + purpose("coap"),
-               {"error purposes pne.yaml:14:7: 'application_keys.purposes.coap' is not in gateway.yaml:14:5: "
-                "'application_keys.purposes'", "no program of this gateway"}},
-           row{purpose("mqtt", "      entities: ['urn:uuid:*']\n"), purpose("mqtt"),
-               {"error purposes gateway.yaml:15:17: 'application_keys.purposes.mqtt.entities' and pne.yaml:12:7: "
-                "'application_keys.purposes.mqtt.entities' have no device", pne_one + " and 1 other"}},
-           row{purpose("mqtt", only_first), purpose("mqtt"),
-               {"warning purposes gateway.yaml:15:17: 'application_keys.purposes.mqtt.entities' does not name " + pne_two}}}) {
+  for (const auto& [here, there, says] :
+       {row{purpose("mqtt", "      bytes: 32\n"),
+            purpose("mqtt", "      bytes: 16\n"),
+            {"error purposes gateway.yaml:15:14: 'application_keys.purposes.mqtt.bytes' is 32, but "
+             "pne.yaml:12:14: "
+             "'application_keys.purposes.mqtt.bytes' is 16",
+             "share nothing"}},
+        row{purpose("mqtt"),
+            purpose("mqtt", "      identity: opaque\n"),
+            {"error purposes gateway.yaml:15:7: 'application_keys.purposes.mqtt.identity' is readable, but "
+             "pne.yaml:12:17: 'application_keys.purposes.mqtt.identity' is opaque"}},
+        row{purpose("mqtt") + purpose("coap"),
+            purpose("mqtt"),
+            {"warning purposes gateway.yaml:17:7: 'application_keys.purposes.coap' is not in pne.yaml:11:5: "
+             "'application_keys.purposes'",
+             "unless it is for other PNEs"}},
+        row{purpose("mqtt"),
+            purpose("mqtt") + purpose("coap"),
+            {"error purposes pne.yaml:14:7: 'application_keys.purposes.coap' is not in gateway.yaml:14:5: "
+             "'application_keys.purposes'",
+             "no program of this gateway"}},
+        row{purpose("mqtt", "      entities: ['urn:uuid:*']\n"),
+            purpose("mqtt"),
+            {"error purposes gateway.yaml:15:17: 'application_keys.purposes.mqtt.entities' and "
+             "pne.yaml:12:7: "
+             "'application_keys.purposes.mqtt.entities' have no device",
+             pne_one + " and 1 other"}},
+        row{purpose("mqtt", only_first),
+            purpose("mqtt"),
+            {"warning purposes gateway.yaml:15:17: 'application_keys.purposes.mqtt.entities' does not name " +
+             pne_two}}}) {
     gateway("", keys(here));
     pne("", keys(there));
     SCOPED_TRACE(says.front());
@@ -188,21 +220,25 @@ TEST_F(two_files, may_differ_in_a_purpose_for_other_devices) {
 TEST_F(two_files, say_which_name_was_meant) {
   gateway("", keys(purpose("mqtt")));
   pne("", keys(purpose("mqqt")));
-  EXPECT_THAT(faults(), testing::UnorderedElementsAre(HasSubstr("(did you mean 'mqqt'?)"), HasSubstr("(did you mean 'mqtt'?)")));
+  EXPECT_THAT(faults(), testing::UnorderedElementsAre(HasSubstr("(did you mean 'mqqt'?)"),
+                                                      HasSubstr("(did you mean 'mqtt'?)")));
 }
 
 TEST_F(two_files, of_which_one_gives_no_keys) {
   pne("", keys(purpose("mqtt")));
-  expect_fault({"error purposes pne.yaml:9:3: 'application_keys' gives keys", "gateway.yaml:1:1 has no 'application_keys'"});
+  expect_fault({"error purposes pne.yaml:9:3: 'application_keys' gives keys",
+                "gateway.yaml:1:1 has no 'application_keys'"});
   gateway("", keys(purpose("mqtt")));
   pne("", "");
-  expect_fault({"warning purposes gateway.yaml:12:3: 'application_keys' gives keys", "pne.yaml:1:1 has no 'application_keys'"});
+  expect_fault({"warning purposes gateway.yaml:12:3: 'application_keys' gives keys",
+                "pne.yaml:1:1 has no 'application_keys'"});
 }
 
 TEST_F(two_files, differ_in_overlap_alone) {
   gateway("", keys(purpose("mqtt"), "  overlap: 0s\n"));
   pne("", keys(purpose("mqtt"), "  overlap: 30s\n"));
-  expect_fault({"warning purposes gateway.yaml:13:12: 'application_keys.overlap' is 0s, but pne.yaml:10:12: 'application_keys.overlap' is 30s"});
+  expect_fault({"warning purposes gateway.yaml:13:12: 'application_keys.overlap' is 0s, but pne.yaml:10:12: "
+                "'application_keys.overlap' is 30s"});
   pne("", keys(purpose("mqtt"), "  overlap: 0s\n"));
   EXPECT_EQ(faults(), std::vector<std::string>{}) << "the roles warn of it themselves";
 }
@@ -210,15 +246,18 @@ TEST_F(two_files, differ_in_overlap_alone) {
 TEST_F(two_files, leave_no_time_to_send_a_key_again) {
   gateway("", keys(purpose("mqtt"), "  consumer_wait: 20s\n") + "timers: {answer_timeout: 40s}\n");
   pne("", keys(purpose("mqtt")));
-  expect_fault({"warning timers gateway.yaml:", "'timers.answer_timeout' (40s) and gateway.yaml:13:18: 'application_keys.consumer_wait' (20s)",
-                "a PNE of pne.yaml:1:1 forgets its answer after 1m"});
+  expect_fault(
+      {"warning timers gateway.yaml:",
+       "'timers.answer_timeout' (40s) and gateway.yaml:13:18: 'application_keys.consumer_wait' (20s)",
+       "a PNE of pne.yaml:1:1 forgets its answer after 1m"});
   gateway("", keys(purpose("mqtt"), "  consumer_wait: 20s\n") + "timers: {answer_timeout: 39s}\n");
   EXPECT_EQ(faults(), std::vector<std::string>{});
 }
 
 TEST_F(two_files, exclude_devices) {
   gateway("", "validation: {deny: ['" + pne_one + "']}\n");
-  expect_fault({"warning devices gateway.yaml:11:20: 'validation.deny' names " + pne_one + " of pne.yaml:3:3: 'devices'"});
+  expect_fault({"warning devices gateway.yaml:11:20: 'validation.deny' names " + pne_one +
+                " of pne.yaml:3:3: 'devices'"});
   gateway("", "validation: {deny: ['urn:dev:*']}\n");
   expect_fault({"error devices gateway.yaml:11:20: 'validation.deny' names " + pne_one + " and 1 other"});
   gateway("", "validation: {policy: list, allow: ['" + pne_two + "']}\n");
@@ -226,19 +265,22 @@ TEST_F(two_files, exclude_devices) {
   gateway("", "validation: {policy: ask, allow: ['urn:uuid:*']}\n");
   EXPECT_EQ(faults(), std::vector<std::string>{}) << "a person may approve them";
   gateway("", "limits: {links: 1}\n");
-  expect_fault({"warning devices pne.yaml:3:3: 'devices' has 2 devices, but gateway.yaml:11:17: 'limits.links' is 1"});
+  expect_fault(
+      {"warning devices pne.yaml:3:3: 'devices' has 2 devices, but gateway.yaml:11:17: 'limits.links' is 1"});
 }
 
 TEST_F(two_files, with_a_list_of_devices_that_cannot_be_read) {
-  write("pne.yaml",
-        "role: pne\ndevices_file: none.csv\nkeys_dir: keys\nprotector: {file: pne.kek}\n"
-        "transports:\n  - {name: air, plugin: tcp, params: {connect: 'hub:7450'}}\n");
+  write("pne.yaml", "role: pne\ndevices_file: none.csv\nkeys_dir: keys\nprotector: {file: pne.kek}\n"
+                    "transports:\n  - {name: air, plugin: tcp, params: {connect: 'hub:7450'}}\n");
   EXPECT_EQ(faults(), std::vector<std::string>{}) << "no setting depends on it";
   gateway("", "validation: {deny: ['" + pne_one + "']}\n");
-  expect_fault({"warning devices pne.yaml:2:15: 'devices_file' cannot be read: ", "gateway.yaml:11:13: 'validation'"});
+  expect_fault(
+      {"warning devices pne.yaml:2:15: 'devices_file' cannot be read: ", "gateway.yaml:11:13: 'validation'"});
 }
 
-std::string tcp_radio(const std::string& params) { return "  - {name: r, plugin: tcp, params: {" + params + "}}\n"; }
+std::string tcp_radio(const std::string& params) {
+  return "  - {name: r, plugin: tcp, params: {" + params + "}}\n";
+}
 std::string radio_of(const std::string& name, const std::string& params = "") {
   return "  - {name: r, plugin: " + name + ", params: {" + params + "}}\n";
 }
@@ -248,26 +290,47 @@ TEST_F(two_files, have_radios_that_do_not_meet) {
     std::string here, there;
     std::vector<std::string> says;
   };
-  for (const auto& [here, there, says] : {
-           row{tcp_radio("listen: '0.0.0.0:7450', network: home"), tcp_radio("connect: 'hub:7450', network: work"),
-               {"error radios gateway.yaml:10:70: 'transports[0].params.network' is home, but pne.yaml:7:67: "
-                "'transports[0].params.network' is work"}},
-           row{tcp_radio("listen: '0.0.0.0:7450'"), tcp_radio("connect: 'hub:7451'"),
-               {"warning radios pne.yaml:7:46: 'transports[0].params.connect' is hub:7451, but gateway.yaml:10:45: "
-                "'transports[0].params.listen' is 0.0.0.0:7450", "forwards the port"}},
-           row{tcp_radio("listen: '127.0.0.1:7450'"), tcp_radio("connect: '192.0.2.1:7450'"), {"warning radios ", "is 192.0.2.1:7450"}},
-           row{tcp_radio("listen: '0.0.0.0:7450'"), tcp_radio("connect: '[2001:db8::1]:7450'"), {"warning radios ", "2001:db8::1"}},
-           row{tcp_radio("listen: '0.0.0.0:0'"), tcp_radio("connect: 'hub:7450'"), {"warning radios ", "where the system chooses the port"}},
-           row{tcp_radio("listen: '0.0.0.0:7450', announce: '192.0.2.255:7451'"), tcp_radio("discover: '7452'"),
-               {"error radios pne.yaml:7:47: 'transports[0].params.discover' is 7452, but gateway.yaml:10:71: "
-                "'transports[0].params.announce' is 192.0.2.255:7451"}},
-           row{tcp_radio("listen: '0.0.0.0:7450'"), tcp_radio("discover: '7451'"), {"error radios ", "'transports[0].params.announce' is empty"}},
-           row{tcp_radio("listen: '0.0.0.0:7450', mtu: '512'"), tcp_radio("connect: 'hub:7450'"),
-               {"warning radios gateway.yaml:10:66: 'transports[0].params.mtu' is 512", "'transports[0].params.mtu' is 1026"}},
-           row{radio_of("ble", "ways: gatt"), radio_of("ble", "ways: l2cap"), {"error radios ", "'transports[0].params.ways' is gatt"}},
-           row{radio_of("ble", "mtu: '512'"), radio_of("ble"), {"error radios ", "'transports[0].params.mtu' is 512"}},
-           row{radio_of("loopback"), radio_of("loopback"), {"error radios ", "stays inside one process"}},
-           row{radio_of("ble"), tcp_radio("connect: 'hub:1'"), {"error radios gateway.yaml:10:3: 'transports': ble; pne.yaml:7:3: 'transports': tcp"}}}) {
+  for (const auto& [here, there, says] :
+       {row{tcp_radio("listen: '0.0.0.0:7450', network: home"),
+            tcp_radio("connect: 'hub:7450', network: work"),
+            {"error radios gateway.yaml:10:70: 'transports[0].params.network' is home, but pne.yaml:7:67: "
+             "'transports[0].params.network' is work"}},
+        row{tcp_radio("listen: '0.0.0.0:7450'"),
+            tcp_radio("connect: 'hub:7451'"),
+            {"warning radios pne.yaml:7:46: 'transports[0].params.connect' is hub:7451, but "
+             "gateway.yaml:10:45: "
+             "'transports[0].params.listen' is 0.0.0.0:7450",
+             "forwards the port"}},
+        row{tcp_radio("listen: '127.0.0.1:7450'"),
+            tcp_radio("connect: '192.0.2.1:7450'"),
+            {"warning radios ", "is 192.0.2.1:7450"}},
+        row{tcp_radio("listen: '0.0.0.0:7450'"),
+            tcp_radio("connect: '[2001:db8::1]:7450'"),
+            {"warning radios ", "2001:db8::1"}},
+        row{tcp_radio("listen: '0.0.0.0:0'"),
+            tcp_radio("connect: 'hub:7450'"),
+            {"warning radios ", "where the system chooses the port"}},
+        row{tcp_radio("listen: '0.0.0.0:7450', announce: '192.0.2.255:7451'"),
+            tcp_radio("discover: '7452'"),
+            {"error radios pne.yaml:7:47: 'transports[0].params.discover' is 7452, but gateway.yaml:10:71: "
+             "'transports[0].params.announce' is 192.0.2.255:7451"}},
+        row{tcp_radio("listen: '0.0.0.0:7450'"),
+            tcp_radio("discover: '7451'"),
+            {"error radios ", "'transports[0].params.announce' is empty"}},
+        row{tcp_radio("listen: '0.0.0.0:7450', mtu: '512'"),
+            tcp_radio("connect: 'hub:7450'"),
+            {"warning radios gateway.yaml:10:66: 'transports[0].params.mtu' is 512",
+             "'transports[0].params.mtu' is 1026"}},
+        row{radio_of("ble", "ways: gatt"),
+            radio_of("ble", "ways: l2cap"),
+            {"error radios ", "'transports[0].params.ways' is gatt"}},
+        row{radio_of("ble", "mtu: '512'"),
+            radio_of("ble"),
+            {"error radios ", "'transports[0].params.mtu' is 512"}},
+        row{radio_of("loopback"), radio_of("loopback"), {"error radios ", "stays inside one process"}},
+        row{radio_of("ble"),
+            tcp_radio("connect: 'hub:1'"),
+            {"error radios gateway.yaml:10:3: 'transports': ble; pne.yaml:7:3: 'transports': tcp"}}}) {
     gateway(here, "");
     pne(there, "");
     SCOPED_TRACE(here + there);
@@ -276,28 +339,33 @@ TEST_F(two_files, have_radios_that_do_not_meet) {
 }
 
 TEST_F(two_files, have_radios_that_may_meet) {
-  for (const auto& [here, there] : {
-           std::pair{tcp_radio("listen: '0.0.0.0:7450'"), tcp_radio("connect: 'other:1, 192.0.2.1:7450'")},
-           {tcp_radio("listen: '[::]:7450'"), tcp_radio("connect: '192.0.2.1:7450'")},
-           {tcp_radio("listen: '192.0.2.1:7450'"), tcp_radio("connect: '192.0.2.1:7450'")},
-           {tcp_radio("listen: '[2001:db8::1]:7450'"), tcp_radio("connect: '[2001:db8:0:0::1]:7450'")},
-           {tcp_radio("listen: '0.0.0.0:0', announce: '10.0.0.255:1, 192.0.2.255:7451'"), tcp_radio("discover: '7451', connect: 'hub:9'")},
-           {tcp_radio("listen: '0.0.0.0:7450', mtu: '2000'"), tcp_radio("connect: 'hub:7450', mtu: '1026'")},
-           {radio_of("ble", "ways: 'gatt'"), radio_of("ble")},
-           {radio_of("foreign"), radio_of("foreign", "x: '1'")},
-           {radio_of("foreign"), tcp_radio("connect: 'hub:7450'")},
-           {radio_of("ble") + "  - {name: s, plugin: tcp, params: {listen: '0.0.0.0:7450'}}\n", tcp_radio("connect: 'hub:7450'")}}) {
+  for (const auto& [here, there] :
+       {std::pair{tcp_radio("listen: '0.0.0.0:7450'"), tcp_radio("connect: 'other:1, 192.0.2.1:7450'")},
+        {tcp_radio("listen: '[::]:7450'"), tcp_radio("connect: '192.0.2.1:7450'")},
+        {tcp_radio("listen: '192.0.2.1:7450'"), tcp_radio("connect: '192.0.2.1:7450'")},
+        {tcp_radio("listen: '[2001:db8::1]:7450'"), tcp_radio("connect: '[2001:db8:0:0::1]:7450'")},
+        {tcp_radio("listen: '0.0.0.0:0', announce: '10.0.0.255:1, 192.0.2.255:7451'"),
+         tcp_radio("discover: '7451', connect: 'hub:9'")},
+        {tcp_radio("listen: '0.0.0.0:7450', mtu: '2000'"), tcp_radio("connect: 'hub:7450', mtu: '1026'")},
+        {radio_of("ble", "ways: 'gatt'"), radio_of("ble")},
+        {radio_of("foreign"), radio_of("foreign", "x: '1'")},
+        {radio_of("foreign"), tcp_radio("connect: 'hub:7450'")},
+        {radio_of("ble") + "  - {name: s, plugin: tcp, params: {listen: '0.0.0.0:7450'}}\n",
+         tcp_radio("connect: 'hub:7450'")}}) {
     gateway(here, "");
     pne(there, "");
     EXPECT_EQ(faults(), std::vector<std::string>{}) << here << there;
   }
   gateway(radio_of("missing"), "");
-  expect_fault({"warning radios gateway.yaml:10:23: 'transports[0].plugin' is not compared: plugin not found"});
+  expect_fault(
+      {"warning radios gateway.yaml:10:23: 'transports[0].plugin' is not compared: plugin not found"});
 }
 
 TEST_F(two_files, lead_to_no_server) {
   server("", "0.0.0.0:7444");
-  expect_fault({"warning address gateway.yaml:4:10: 'servers' has no address that leads to server.yaml:2:9: 'listen' (0.0.0.0:7444)"}, "server.yaml");
+  expect_fault({"warning address gateway.yaml:4:10: 'servers' has no address that leads to server.yaml:2:9: "
+                "'listen' (0.0.0.0:7444)"},
+               "server.yaml");
   server("", "127.0.0.1:7443");
   EXPECT_EQ(faults("server.yaml"), std::vector<std::string>{}) << "a name can be any address";
   server("cluster: {advertise: 'cpns9.example.org:7443'}\n", "127.0.0.1:9");
@@ -309,10 +377,13 @@ TEST_F(two_files, lead_to_no_server) {
 TEST_F(two_files, renew_keys_of_an_expired_set) {
   server("keys: {lifetime: 2d}\n");
   gateway("", "rekey: {interval: 3d}\n");
-  expect_fault({"warning renewal gateway.yaml:11:19: 'rekey.interval' (3d) is longer than server.yaml:6:18: 'keys.lifetime' (2d)"}, "server.yaml");
+  expect_fault({"warning renewal gateway.yaml:11:19: 'rekey.interval' (3d) is longer than server.yaml:6:18: "
+                "'keys.lifetime' (2d)"},
+               "server.yaml");
   server("keys: {rekey: 10s}\n");
   gateway("", keys(purpose("mqtt"), "  consumer_wait: 10s\n"));
-  expect_fault({"warning renewal gateway.yaml:13:18: 'application_keys.consumer_wait' (10s) is not shorter than server.yaml:6:15: 'keys.rekey' (10s)"},
+  expect_fault({"warning renewal gateway.yaml:13:18: 'application_keys.consumer_wait' (10s) is not shorter "
+                "than server.yaml:6:15: 'keys.rekey' (10s)"},
                "server.yaml");
 }
 
@@ -327,7 +398,8 @@ class two_files_with_certificates : public two_files {
     server("");
   }
   void copy(const std::string& from, const std::string& name, const std::string& as) {
-    std::filesystem::copy_file(folder / from / "tls" / name, folder / "tls" / as, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(folder / from / "tls" / name, folder / "tls" / as,
+                               std::filesystem::copy_options::overwrite_existing);
   }
 };
 
@@ -335,7 +407,9 @@ TEST_F(two_files_with_certificates, fit) { EXPECT_EQ(faults("server.yaml"), std:
 
 TEST_F(two_files_with_certificates, differ_in_names) {
   server("gateway_uris: ['urn:cpns:gw:hall*']\n");
-  expect_fault({"error identity gateway.yaml:6:20: 'tls.certificate' is of urn:cpns:gw:gw1, but server.yaml:6:15: 'gateway_uris'"}, "server.yaml");
+  expect_fault({"error identity gateway.yaml:6:20: 'tls.certificate' is of urn:cpns:gw:gw1, but "
+                "server.yaml:6:15: 'gateway_uris'"},
+               "server.yaml");
   server("");
   write("gateway.yaml", [&] {
     std::ifstream in{folder / "gateway.yaml"};
@@ -344,22 +418,30 @@ TEST_F(two_files_with_certificates, differ_in_names) {
     auto out = text.str();
     return out.replace(out.find("server:main"), 11, "server:none");
   }());
-  expect_fault({"error identity gateway.yaml:5:13: 'server_uri' is urn:cpns:server:none, but server.yaml:3:20: 'tls.certificate' is of urn:cpns:server:main"},
+  expect_fault({"error identity gateway.yaml:5:13: 'server_uri' is urn:cpns:server:none, but "
+                "server.yaml:3:20: 'tls.certificate' is of urn:cpns:server:main"},
                "server.yaml");
 }
 
 TEST_F(two_files_with_certificates, are_from_other_authorities) {
   copy("u", "gateway.pem", "gateway.pem");
-  expect_fault({"error identity gateway.yaml:6:20: 'tls.certificate' is not from an authority of server.yaml:3:61: 'tls.ca'"}, "server.yaml");
+  expect_fault({"error identity gateway.yaml:6:20: 'tls.certificate' is not from an authority of "
+                "server.yaml:3:61: 'tls.ca'"},
+               "server.yaml");
   copy("t", "gateway.pem", "gateway.pem");
   copy("u", "server.pem", "server.pem");
-  expect_fault({"error identity server.yaml:3:20: 'tls.certificate' is not from an authority of gateway.yaml:6:63: 'tls.ca'"}, "server.yaml");
+  expect_fault({"error identity server.yaml:3:20: 'tls.certificate' is not from an authority of "
+                "gateway.yaml:6:63: 'tls.ca'"},
+               "server.yaml");
 }
 
 TEST_F(two_files_with_certificates, need_one_name_each) {
   copy("t", "ca.pem", "gateway.pem");  // has none
-  EXPECT_THAT(faults("server.yaml"), testing::Contains(AllOf(HasSubstr("error identity gateway.yaml:6:20: 'tls.certificate', server.yaml:1:1: 'gateway_uris': "),
-                                                             HasSubstr("issue it with one SAN URI"))));
+  EXPECT_THAT(
+      faults("server.yaml"),
+      testing::Contains(AllOf(
+          HasSubstr("error identity gateway.yaml:6:20: 'tls.certificate', server.yaml:1:1: 'gateway_uris': "),
+          HasSubstr("issue it with one SAN URI"))));
 }
 
 }  // namespace
