@@ -162,7 +162,7 @@ lines compare_timers(const gateway_side& g, const pne_side& p) {
                                    config::duration_text(timers.answer_timeout) + ")" + waits +
                                    " leave no time to send a lost key again: a PNE of " + p.place("") +
                                    " forgets its answer after " + forgets +
-                                   ", and the exchange begins anew; make them shorter"}};
+                                   ", and the exchange begins again; make them shorter"}};
   }
   return {{state_t::ok, "a lost key is sent again before a PNE forgets its answer (" + forgets +
                             "): " + g.place("timers.answer_timeout") + " and " + p.place("")}};

@@ -1,6 +1,7 @@
 // Whether a radio of a gateway and one of its PNEs can meet.
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 #include <string>
@@ -132,10 +133,17 @@ using obstacle_fn = obstacle (*)(const meeting&);
 const std::map<std::string, obstacle_fn, std::less<>> known{
     {"tcp", tcp_obstacle}, {"ble", ble_obstacle}, {"loopback", loopback_obstacle}};
 
+/// 0: it is not one, which `cpns config check` says.
+std::size_t number_of(const std::string& text) {
+  std::size_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
 /// Frames of a radio that meets: TCP closes a link at a frame over the receiver's mtu.
 void compare_frames(const meeting& m, lines& out) {
   if (m.here.facts.plugin != "tcp" || m.same("mtu")) return;
-  const auto least = std::min(std::stoul(m.here.param("mtu")), std::stoul(m.there.param("mtu")));
+  const auto least = std::min(number_of(m.here.param("mtu")), number_of(m.there.param("mtu")));
   constexpr std::size_t header = 2;
   if (least >= protocol::radio_message_max + header) return;  // no frame is longer
   out.push_back({state_t::warning, m.gateway("mtu") + ", but " + m.pne("mtu") +

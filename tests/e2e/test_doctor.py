@@ -139,13 +139,14 @@ class Pairs(DoctorCase):
         self.assertEqual(snapshot(home.folder), before)
         said = json.loads(done.stdout)
         self.assertEqual(done.returncode, code, json.dumps(said, indent=1))
-        self.assertEqual((said["config"], said["role"], said["with"], said["with_role"]), (f"{one}.yaml", one, f"{other}.yaml", other))
+        self.assertEqual([said[key] for key in ("config", "role", "with", "with_role")], [f"{one}.yaml", one, f"{other}.yaml", other])
         return said
 
     def test_that_fit(self):
         home = self.home(devices=2)
         for one, other, check, text in (("gateway", "pne", "radios", "can meet"), ("pne", "gateway", "devices", "2 devices of "),
-                                        ("gateway", "server", "identity", "'server_uri' is that of "), ("server", "gateway", "address", " can be ")):
+                                        ("gateway", "server", "identity", "'server_uri' is that of "),
+                                        ("server", "gateway", "address", " can be ")):
             said = self.compare(home, one, other, 0)
             self.assertEqual(said["warnings"], 0, said)
             self.line(said, check, "ok", text)

@@ -356,6 +356,9 @@ TEST_F(two_files, have_radios_that_may_meet) {
     pne(there, "");
     EXPECT_EQ(faults(), std::vector<std::string>{}) << here << there;
   }
+  gateway(tcp_radio("listen: '0.0.0.0:7450', mtu: none"), "");
+  pne("", "");
+  EXPECT_EQ(faults().size(), 1U) << "a value that the plugin refuses stops no comparison";
   gateway(radio_of("missing"), "");
   expect_fault(
       {"warning radios gateway.yaml:10:23: 'transports[0].plugin' is not compared: plugin not found"});
