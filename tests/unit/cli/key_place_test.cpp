@@ -96,7 +96,8 @@ TEST_F(a_key_file, says_what_it_has_after_a_failure) {
   const auto file = key_file::at((folder / "in/psk").string(), render_mode).value();
   const auto synced_not = written_by_nobody(file, "new");
   ASSERT_FALSE(synced_not);
-  EXPECT_THAT(synced_not.error().detail, testing::HasSubstr("in/psk has the new keys, but after a power cut"));
+  EXPECT_THAT(synced_not.error().detail,
+              testing::HasSubstr("in/psk has the new keys, but after a power cut"));
   EXPECT_EQ(read(folder / "in/psk"), "new");
 
   ASSERT_EQ(::chmod((folder / "in").c_str(), 0555), 0);
