@@ -472,8 +472,8 @@ class Exec(Commands):
         self.assertTrue(9 < second - first < 14, second - first)
         role.until_acked("w0", 2)
         [child] = children_of(program)
-        program.kill9()
-        os.kill(child, signal.SIGKILL)  # it ignores the SIGTERM that follows the end of its parent
+        os.kill(child, signal.SIGKILL)
+        self.assertEqual(program.wait(), 128 + signal.SIGKILL)
 
     def test_refuses_what_it_cannot_do(self):
         for args, code, text in ((("--fd", "3", "--on-change", "HUP"), 2, "use --file"), (("--fd", "3", "--file", "x"), 2, "not both"),
