@@ -43,9 +43,16 @@ int main(int argc, char** argv) {
     return actors::check_radio(t, dirs, side_of(role));
   };
   cli::add_config(app, code, check);
-  const cli::doctor::tools tools{check, [side_of](const auto& t, const auto& dirs, config::role_kind role) {
+  const auto describe = [side_of](const config::transport_config& t, const std::vector<config::path>& dirs,
+                                  config::role_kind role) -> result<cli::doctor::radio_facts> {
+    CPNS_TRY(const auto plugin, actors::describe_radio(t, dirs, side_of(role)));
+    return cli::doctor::radio_facts{plugin.name, plugins::with_presets(plugin, side_of(role), t.params)};
+  };
+  const cli::doctor::tools tools{check,
+                                 [side_of](const auto& t, const auto& dirs, config::role_kind role) {
                                    return actors::try_radio(t, dirs, side_of(role));
-                                 }};
+                                 },
+                                 describe};
   cli::add_doctor(app, code, tools);
   cli::add_support_bundle(app, code, tools, CPNS_VERSION);
   try {

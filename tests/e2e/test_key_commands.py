@@ -21,6 +21,15 @@ read -r name rest <"{place}"; echo "began $name"
 while :; do sleep 0.02; done"""
 
 
+LOSES_ITS_HANDLER = """
+import os, select, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+print("began", open(os.environ["CPNS_KEY_FILE"]).read().split()[0], flush=True)
+while not signal.sigpending(): select.poll().poll(10)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
+"""
+
+
 def put(epoch, secret, revision=1, entity=ENTITY, **more):
     return {"event": "put", "revision": revision, "entity": entity, "keys": [key(entity, epoch, secret)], **more}
 
@@ -301,6 +310,22 @@ class Render(Commands):
             self.said(process, text)
 
 
+    def test_two_of_one_file(self):
+        role = self.role()
+        both = [self.render("true"), self.render("true")]
+        for n in range(1, 101):
+            for number in (1, 2):
+                role.send_to(role.watch(number), put(f"3.{n}", FIRST, n))
+                if n == 1:
+                    role.send_to(role.watch(number), synced())
+        for name in ("w0", "w1"):
+            role.until_acked(name, 100)
+        self.until_content(self.line("3.100", FIRST))
+        for process in both:
+            self.assertEqual(self.told(process, "trying again"), [])
+        self.assertEqual(list(self.folder.glob("psk.*")), [])
+
+
 class Exec(Commands):
     def begun(self, epoch):
         return f"began dev.mac.0024befffe804ff1/{epoch}/mqtt"
@@ -363,6 +388,51 @@ class Exec(Commands):
         self.assertEqual(program.terminate(), 7)
         self.assertFalse((self.folder / "sensor.key").exists())
 
+    def test_signals_a_program_when_it_has_a_handler(self):
+        role = self.role()
+        script = PROGRAM.replace("trap 'read", "until [ -e go ]; do sleep 0.02; done; trap 'read")
+        begin = 'read -r name rest <"{place}"; echo "first $name"\n'
+        program = self.exec("--on-change", "HUP", program=begin + script)
+        link = role.watch()
+        role.send_to(link, put("3.8", FIRST))
+        role.send_to(link, synced())
+        self.said(program, "first dev.mac.0024befffe804ff1/3.8/mqtt")
+        role.until_acked("w0", 1)
+        for n in (2, 3, 4):
+            role.send_to(link, put(f"3.{7 + n}", SECOND, n))
+        [folder] = self.folders()
+        poll(lambda: "/3.11/" in (folder / "key").read_text(), what="the newest key in its place")
+        self.assertTrue(program.running())
+        self.assertEqual(role.acked, [("w0", 1)], "the program does not know of it yet")
+        (self.folder / "go").touch()
+        role.until_acked("w0", 4)
+        self.said(program, "again dev.mac.0024befffe804ff1/3.11/mqtt")
+        self.assertEqual(len(self.told(program, "first")), 1)
+        self.assertEqual(program.terminate(), 7)
+
+    def test_starts_a_program_again_that_has_no_handler_or_loses_it(self):
+        role = self.role()
+        none = self.exec("--on-change", "USR1", program='read -r name rest <"{place}"; echo "began $name"; while :; do sleep 0.02; done')
+        # The signal is blocked, as for a program that will ask for it, and then kills.
+        lost = self.begin("exec", ENTITY, "--on-change", "USR2", "--", "/usr/bin/python3", "-c", LOSES_ITS_HANDLER,
+                          env={"RUNTIME_DIRECTORY": str(self.folder)})
+        for number in (1, 2):
+            role.send_to(role.watch(number), put("3.8", FIRST))
+            role.send_to(role.watch(number), synced())
+        first = self.said(none, self.begun("3.8"))[0]["seen"]
+        self.said(lost, self.begun("3.8"))
+        for number in (1, 2):
+            role.send_to(role.watch(number), put("3.9", SECOND, 2))
+        self.said(lost, "died of the signal of a change; it is started again")
+        self.said(lost, self.begun("3.9"))
+        lost.signal(signal.SIGTERM)
+        self.assertEqual(lost.wait(), 128 + signal.SIGTERM)
+        self.said(none, "sh has no handler for the signal USR1; it is started again with the new key")
+        self.assertGreater(self.said(none, self.begun("3.9"))[0]["seen"] - first, 9)
+        [child] = children_of(none)
+        os.kill(child, signal.SIGUSR1)
+        self.assertEqual(none.wait(), 128 + signal.SIGUSR1, "not the signal of a change")
+
     def test_gives_the_key_by_a_descriptor_and_as_a_template_says(self):
         role = self.role()
         (self.folder / "raw").write_text("{each use}{key_base64}{end}")
@@ -402,8 +472,8 @@ class Exec(Commands):
         self.assertTrue(9 < second - first < 14, second - first)
         role.until_acked("w0", 2)
         [child] = children_of(program)
-        program.kill9()
-        os.kill(child, signal.SIGKILL)  # it ignores the SIGTERM that follows the end of its parent
+        os.kill(child, signal.SIGKILL)
+        self.assertEqual(program.wait(), 128 + signal.SIGKILL)
 
     def test_refuses_what_it_cannot_do(self):
         for args, code, text in ((("--fd", "3", "--on-change", "HUP"), 2, "use --file"), (("--fd", "3", "--file", "x"), 2, "not both"),
@@ -414,6 +484,14 @@ class Exec(Commands):
             self.said(process, text)
         process = self.begin("exec", "urn:none", "--", "true")
         self.assertEqual(process.wait(), 1)
+
+
+class Get(Commands):
+    def test_refuses_a_wrong_entity_id_before_it_asks_the_role(self):
+        for command in ("get", "fingerprint"):
+            process = self.begin(command, "urn:none")
+            self.assertEqual(process.wait(), 1)
+            self.said(process, "Entity ID 'urn:none' has no known scheme")
 
 
 if __name__ == "__main__":
