@@ -27,9 +27,13 @@ UNKNOWN_ENTITY = "urn:dev:mac:fe00000000000000"
 
 
 class Keys(E2ECase):
-    def start(self, devices=2, user=None, own_files=False, allow=None, overlap=None):
-        """Purposes with `allow`, by default of `user`, by default that of the test. `overlap`: by default that of the program."""
+    def start(self, devices=2, user=None, own_files=False, allow=None, overlap=None, set_size=None):
+        """Purposes with `allow`, by default of `user`, by default that of the test. `overlap`, `set_size`: by default those of the
+        program."""
         self.place = self.home(devices=devices)
+        if set_size is not None:
+            self.place.server["keys"]["set_size"] = set_size
+            self.place.gateway |= {"rekey": {"low_water": 2}, "healing_reserve": 1}
         allow = allow or {"users": [user or getpass.getuser()]}
         for role in ROLES:
             getattr(self.place, role)["application_keys"] = {
