@@ -26,7 +26,8 @@ while :; do sleep 0.02; done"""
 
 
 def in_memory(folder) -> bool:
-    return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout.strip() in ("tmpfs", "ramfs")
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout
+    return kind.strip() in ("tmpfs", "ramfs")
 
 
 def put(epoch, secret, revision=1, entity=ENTITY, **more):
@@ -310,7 +311,8 @@ class Render(Commands):
             name = pathlib.Path(memory).name
             for output, place, env in (("a", memory, {"RUNTIME_DIRECTORY": f"{memory}:/none", "XDG_RUNTIME_DIR": disk}),
                                        ("b", memory, {"XDG_RUNTIME_DIR": memory}), (name, "/run", {}),
-                                       ("./c", self.folder, {"RUNTIME_DIRECTORY": memory}), (f"{disk}/d", disk, {"RUNTIME_DIRECTORY": memory})):
+                                       ("./c", self.folder, {"RUNTIME_DIRECTORY": memory}),
+                                       (f"{disk}/d", disk, {"RUNTIME_DIRECTORY": memory})):
                 with self.subTest(place=place):
                     file = pathlib.Path(place, pathlib.Path(output).name)
                     if place == "/run" and not os.access(place, os.W_OK):

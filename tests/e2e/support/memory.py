@@ -55,7 +55,7 @@ class MemorySearch(Search):
             state = state_of_hash(secret)
             forms = {"raw": secret[:16], "raw end": secret[-16:], "state": state[:16], "state end": state[-16:]}
             if name in secrets:
-                text = {f.replace(" end upper", " upper end"): n for f, n in needles(secret).items() if "base64" not in f}
+                text = {f.replace(" end upper", " upper end"): n for f, n in needles(secret).items() if "hex" in f}
                 forms = {**text, **forms}
                 for urlsafe in (False, True):
                     forms[f"base64, {urlsafe}"] = base64_forms(secret[:PART], urlsafe)[0]
