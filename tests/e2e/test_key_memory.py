@@ -2,11 +2,15 @@
 lists each place where one may be, and how many."""
 
 import contextlib
+import fcntl
+import json
 import os
 import secrets
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import unittest
 
 from support import mosquitto
@@ -144,6 +148,11 @@ class Roles(Keys):
         self.until("server", lambda copies: copies.counted().items() <= once.items(), "at most one copy of each EUKey")
 
 
+def unread(link) -> int:
+    """Bytes that the other end of a Unix socket did not read yet."""
+    return struct.unpack("i", fcntl.ioctl(link, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def listed(copies, names) -> dict:
     return {name: forms for name, forms in copies.counted().items() if name in names}
 
@@ -172,7 +181,7 @@ class Programs(Commands):
         for link in links:
             self.served.send_to(link, {**line, "revision": self.revision}, parts)
 
-    def put_all(self, links, number):
+    def put_all(self, links, number, ends_list=False):
         """The keys of a round take the place of those before."""
         self.now = set()
         for entity in self.devices:
@@ -183,8 +192,20 @@ class Programs(Commands):
                 self.now.add(name)
                 keys.append(key(entity, f"3.{2 * number + n}", secret.hex(), state == "current", state))
             self.send(links, {"event": "put", "entity": entity, "keys": keys}, parts=1 + number)
-        if number == 0:
+        if ends_list:
             self.send(links, synced())
+
+    def cut(self, links):
+        """The role is killed in the middle of a line with a key that nobody will hear of again."""
+        entity, secret = self.devices[0], secrets.token_bytes(32)
+        self.secrets[f"{entity} of a line that was cut"] = secret
+        line = json.dumps({"event": "put", "revision": 1, "entity": entity, "keys": [key(entity, "4.0", secret.hex())]}).encode()
+        for link in links:
+            self.served.send_to(link, line[:-3], parts=2)
+        poll(lambda: all(unread(link) == 0 for link in links), what="programs that have read all")
+        self.served.close()
+        self.served.open()
+        (self.folder / "keys.sock").chmod(0o666)
 
     def forget(self, links, entities):
         for entity in entities:
@@ -211,8 +232,11 @@ class Programs(Commands):
             "exec", first, "--fd", "7", "--", "sleep", "100", env={"RUNTIME_DIRECTORY": str(self.folder)})
         server = self.own("psk_server", BUILD / "examples/psk_server", "keys.sock", "mqtt", "0")
         links = [self.served.watch(n) for n in range(1, 8)]
-        for number in range(self.ROUNDS):
-            self.put_all(links, number)
+        for number in range(self.ROUNDS - 1):
+            self.put_all(links, number, ends_list=number == 0)
+        self.cut(links)
+        links = [self.served.watch(n) for n in range(1, 8)]
+        self.put_all(links, self.ROUNDS - 1, ends_list=True)
         self.forget(links, self.devices[5:])
         for process in (plain, as_json, with_keys, server):
             self.until(process, {name: {"raw": 1} for name in self.now})
@@ -231,11 +255,11 @@ class Programs(Commands):
         broker.write()
         broker.spawn()
         links = [self.served.watch(1)]
-        self.put_all(links, 0)
+        self.put_all(links, 0, ends_list=True)
         broker.wait_ready()
         client = Sensor(self.place, broker, self.folder / "keys.sock", self.devices[0], "--every", "20", name="sensor").spawn()
         links.append(self.served.watch(2))
-        self.put_all(links, 0)
+        self.put_all(links, 0, ends_list=True)
         for number in range(1, self.ROUNDS):
             seen = broker.log().count("PUBLISH from")
             poll(lambda: broker.log().count("PUBLISH from") > seen + 3, what="messages of the sensor")
