@@ -104,10 +104,9 @@ class Roles(Keys):
         since = self.place.events.mark()
         poll(lambda: self.place.cli("pnes", "update", entity, "--config", "gateway.yaml", check=False).returncode == 0, what="an update")
         self.place.wait_for_each(since=since, entities=[entity])
-        self.collect()
 
     def test_have_no_application_key_at_rest_but_those_before_the_newest_for_the_overlap(self):
-        place = self.start(devices=3, overlap="6s", set_size=4)
+        place = self.start(devices=3, overlap="8s", set_size=4)
         renewed, reset, forgotten = self.entities
         with contextlib.ExitStack() as open_watches:
             for role in ROLES:
@@ -123,6 +122,7 @@ class Roles(Keys):
             self.update(renewed)
             before.add(self.agree(renewed)["epoch"])
             self.update(renewed)
+            self.collect()
             previous = {f"{renewed} {epoch} {purpose}": {"raw": 1} for epoch in before for purpose in PURPOSES}
             for role in ROLES:
                 self.until(role, lambda copies: copies.of(self.keys_seen).counted() == previous, f"one copy each of {set(previous)}")
