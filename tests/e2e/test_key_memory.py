@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import secrets
 import socket
 import struct
@@ -14,14 +15,14 @@ import termios
 import unittest
 
 from support import mosquitto
-from support.home import poll
+from support.home import free_port, poll
 from support.key_role import key
 from support.keys import copied, read_keys
 from support.memory import MemorySearch, copies_in, may_read_memory
 from support.mosquitto import BUILD, Broker, Sensor
 from support.process import Process
 from test_application_keys import ROLES, Keys, Watch
-from test_key_commands import Commands, gone, synced
+from test_key_commands import Commands, children_of, gone, synced
 
 READABLE = unittest.skipUnless(may_read_memory(), "only root can read the memory of a process that cannot be dumped")
 ALL_ROLES = (*ROLES, "server")
@@ -49,6 +50,11 @@ class ASearch(unittest.TestCase):
         self.assertEqual(set(found["k"]), {"raw", "hex", "hex upper", "base64", "state"})
         self.assertIn("hex", parts["k"])
         self.assertIn("raw", parts["b"])
+
+
+def binds_at_once(pid: int) -> bool:
+    """Whether the loader has bound all functions, and does not save registers with parts of keys later."""
+    return b"LD_BIND_NOW=1" in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 @READABLE
@@ -108,6 +114,7 @@ class Roles(Keys):
     def test_have_no_application_key_at_rest_but_those_before_the_newest_for_the_overlap(self):
         place = self.start(devices=3, overlap="8s", set_size=4)
         renewed, reset, forgotten = self.entities
+        self.assertEqual([binds_at_once(place.role(role).pid) for role in ALL_ROLES], [True] * 3)
         with contextlib.ExitStack() as open_watches:
             for role in ROLES:
                 for purpose in PURPOSES:
@@ -228,26 +235,32 @@ class Programs(Commands):
     def test_hold_each_key_that_is_listed_in_counted_places_and_no_other(self):
         first = self.devices[0]
         plain, as_json, with_keys = self.begin("watch"), self.begin("watch", "--json"), self.begin("watch", "--with-keys")
-        render, by_file, by_fd = self.render("true"), self.exec(program="sleep 100"), self.begin(
-            "exec", first, "--fd", "7", "--", "sleep", "100", env={"RUNTIME_DIRECTORY": str(self.folder)})
-        server = self.own("psk_server", BUILD / "examples/psk_server", "keys.sock", "mqtt", "0")
-        links = [self.served.watch(n) for n in range(1, 8)]
+        render = self.render("true")
+        by_file, by_fd = (self.begin("exec", first, *how, "--", "sleep", "100", env={"RUNTIME_DIRECTORY": str(self.folder)})
+                          for how in ((), ("--fd", "7")))
+        servers = [self.own("psk_server", BUILD / "examples/psk_server", "keys.sock", "mqtt", "0")]
+        if (coap := BUILD / "examples/coap_server").exists():  # where libcoap is installed
+            servers.append(self.own("coap_server", coap, "keys.sock", "mqtt", "127.0.0.1", free_port(socket.SOCK_DGRAM)))
+        watches = range(1, 7 + len(servers))
+        links = [self.served.watch(n) for n in watches]
         for number in range(self.ROUNDS - 1):
             self.put_all(links, number, ends_list=number == 0)
         self.cut(links)
-        links = [self.served.watch(n) for n in range(1, 8)]
+        links = [self.served.watch(n) for n in watches]
         self.put_all(links, self.ROUNDS - 1, ends_list=True)
         self.forget(links, self.devices[5:])
-        for process in (plain, as_json, with_keys, server):
+        for process in (plain, as_json, with_keys, *servers):
             self.until(process, {name: {"raw": 1} for name in self.now})
         self.until(render, {name: {"raw": 1, "hex": 1, "base64": 1} for name in self.now})
         used = f"{first} 3.{2 * self.ROUNDS - 2}"
         of_first = {name: {"raw": 1} for name in self.now if name.startswith(first)}
-        self.until(by_fd, {**of_first, used: {"raw": 1, "hex": 1}})
+        for process in (by_file, by_fd):
+            self.until(process, {**of_first, used: {"raw": 1, "hex": 1}})
+        self.assertEqual([binds_at_once(p.pid) for p in (plain, render, by_file)], [True] * 3)
+        poll(lambda: [binds_at_once(pid) for pid in children_of(by_file)] == [False], what="a program without the setting of its parent")
         self.forget(links, self.devices)
-        for process in (plain, as_json, with_keys, server, render, by_fd):
+        for process in (plain, as_json, with_keys, *servers, render, by_file, by_fd):
             self.until(process, {})
-        self.assertTrue(by_file.running())
 
     @unittest.skipIf(mosquitto.missing(), f"missing: {mosquitto.missing()}")
     def test_a_broker_holds_two_copies_and_what_mosquitto_leaves_of_keys_that_clients_used(self):
