@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <string_view>
 
 #include "actors/radio.hpp"
 #include "cli/allocator.hpp"
@@ -10,8 +13,19 @@
 #include "plugins/host/loader.hpp"
 #include "plugins/isolation/process.hpp"
 
+namespace {
+
+/// Of commands that work with keys for long.
+bool holds_keys(std::string_view command) {
+  constexpr std::array<std::string_view, 5> all{"server", "gateway", "pne", "demo", "keys"};
+  return std::find(all.begin(), all.end(), command) != all.end();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace cpns;
+  if (argc > 1 && holds_keys(argv[1])) cli::bind_libraries_at_once(argv);
   cli::forbid_core_files();
   cli::write_log_before_terminate();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)

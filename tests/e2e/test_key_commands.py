@@ -1,9 +1,12 @@
 """`cpns keys watch`, `render` and `exec` at a key socket that the test plays: what it says, refuses, and does not know."""
 
+import itertools
 import os
 import pathlib
 import signal
 import stat
+import subprocess
+import tempfile
 import unittest
 
 from support.case import E2ECase
@@ -11,6 +14,7 @@ from support.home import poll
 from support.key_role import KeyRole, key
 from support.process import Process, cpns_binary
 
+BUILD = pathlib.Path(cpns_binary()).parents[1]
 ENTITY = "urn:dev:mac:0024befffe804ff1"
 OTHER = "urn:dev:mac:0024befffe804ff2"
 FIRST, SECOND, THIRD = "a1" * 32, "b2" * 32, "c3" * 32
@@ -28,6 +32,11 @@ print("began", open(os.environ["CPNS_KEY_FILE"]).read().split()[0], flush=True)
 while not signal.sigpending(): select.poll().poll(10)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
 """
+
+
+def in_memory(folder) -> bool:
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout
+    return kind.strip() in ("tmpfs", "ramfs")
 
 
 def put(epoch, secret, revision=1, entity=ENTITY, **more):
@@ -292,6 +301,38 @@ class Render(Commands):
                 self.assertEqual(render.wait(), code)
                 self.until_content(self.line("3.8", FIRST))
                 role.watches = []
+
+    def test_puts_its_file_into_memory_and_says_it_if_another_place_is_named(self):
+        role = self.role()
+        names = itertools.count(1)
+
+        def rendered(output, **env) -> list:
+            """The lines about the place."""
+            render = self.begin("render", "--template", "form", "--output", output, "--once",
+                                env={"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": "", **env})
+            number = next(names)
+            role.send_to(role.watch(number), put("3.8", FIRST))
+            role.send_to(role.watch(number), synced())
+            render.wait()
+            return self.told(render, "is not on a file system in memory (tmpfs): its keys outlive it on the disk")
+
+        with tempfile.TemporaryDirectory(prefix="cpns-e2e-", dir="/dev/shm") as memory, tempfile.TemporaryDirectory(dir=BUILD) as disk:
+            name = pathlib.Path(memory).name
+            for output, place, env in (("a", memory, {"RUNTIME_DIRECTORY": f"{memory}:/none", "XDG_RUNTIME_DIR": disk}),
+                                       ("b", memory, {"XDG_RUNTIME_DIR": memory}), (name, "/run", {}),
+                                       ("./c", self.folder, {"RUNTIME_DIRECTORY": memory}),
+                                       (f"{disk}/d", disk, {"RUNTIME_DIRECTORY": memory})):
+                with self.subTest(place=place):
+                    file = pathlib.Path(place, pathlib.Path(output).name)
+                    if place == "/run" and not os.access(place, os.W_OK):
+                        continue
+                    said = rendered(output, **env)
+                    self.addCleanup(file.unlink, missing_ok=True)
+                    self.assertEqual(file.read_text(), self.line("3.8", FIRST) + "\n")
+                    self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o640)
+                    self.assertEqual(len(said), 0 if in_memory(place) else 1)
+                    self.assertTrue(all(str(file) in line or output in line for line in said), said)
+            self.assertEqual([in_memory(memory), in_memory(disk)], [True, False], "or the test shows nothing")
 
     def test_errors_of_a_template_and_of_names_have_their_place(self):
         for form, text in (("a\n {each}{kye}{end}", "form:2:8: unknown placeholder {kye}; did you mean {key}?"), ("{each}", "form:1:1: "),

@@ -37,7 +37,8 @@ class Broker(Process):
 
     def __init__(self, home, key_socket, name="broker"):
         self.path = home.folder / f"{name}.conf"
-        super().__init__(name, [PROGRAM, "-c", self.path], home.events, home.folder)
+        # As docs/application-keys.md says.
+        super().__init__(name, [PROGRAM, "-c", self.path], home.events, home.folder, {"LD_BIND_NOW": "1"})
         self.port, self.plain_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         acl = home.folder / f"{name}.acl"
         acl.write_text("topic read #\n" + (SAMPLE / "cpns.acl").read_text())  # the first line is for clients without a name
