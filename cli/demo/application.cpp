@@ -69,8 +69,7 @@ std::string last_words(const std::string& log) {
   std::string found;
   bool is_error = false;
   for (std::string line; std::getline(in, line);) {
-    const bool tells =
-        line.find("Error") != std::string::npos || line.find("cpns: ") != std::string::npos;
+    const bool tells = line.find("Error") != std::string::npos || line.find("cpns: ") != std::string::npos;
     if (line.empty() || (is_error && !tells)) continue;
     const auto time = line.find(": ");
     found = time == std::string::npos ? line : line.substr(time + 2);
@@ -105,9 +104,10 @@ result<mqtt_application::programs> mqtt_application::find(const demo_options& o)
   programs out{*broker, (folder / "cpns_mosquitto.so").string(), (folder / "mqtt_crowd").string()};
   for (const auto& file : {out.plugin, out.clients})
     if (!fs::is_regular_file(file, wrong))
-      return fail(errc::config_missing,
-                  "--application mqtt needs " + file +
-                      "; install the package cpns-mosquitto (to build it: mosquitto-dev and libmosquitto-dev)");
+      return fail(
+          errc::config_missing,
+          "--application mqtt needs " + file +
+              "; install the package cpns-mosquitto (to build it: mosquitto-dev and libmosquitto-dev)");
   return out;
 }
 
@@ -150,20 +150,31 @@ status mqtt_application::write_files(const std::string& kept) {
       return fail(errc::config_file, plugin + ": " + wrong.message());
   }
   const std::string conf =
-      "# The broker of a cpns demo. The settings for a hub: /usr/share/doc/cpns-mosquitto/examples/mosquitto.conf\n"
-      "listener " + std::to_string(port_) + " 127.0.0.1\n"
+      "# The broker of a cpns demo. The settings for a hub: "
+      "/usr/share/doc/cpns-mosquitto/examples/mosquitto.conf\n"
+      "listener " +
+      std::to_string(port_) +
+      " 127.0.0.1\n"
       "psk_hint cpns\n"
       "use_identity_as_username true\n"
       "tls_version tlsv1.2\n"
       "ciphers ECDHE-PSK-CHACHA20-POLY1305\n"
       "set_tcp_nodelay true\n"
       "\n# The subscriber on the hub. It has no name; only the user of the broker reaches the socket.\n"
-      "listener 0 " + folder + "/hub.sock\n"
+      "listener 0 " +
+      folder +
+      "/hub.sock\n"
       "allow_anonymous true\n"
-      "acl_file " + folder + "/acl\n"
+      "acl_file " +
+      folder +
+      "/acl\n"
       "max_queued_messages 0\n"
-      "\nplugin " + plugin + "\n"
-      "plugin_opt_socket " + sockets().gateway.string() + "\n"
+      "\nplugin " +
+      plugin +
+      "\n"
+      "plugin_opt_socket " +
+      sockets().gateway.string() +
+      "\n"
       "\nlog_dest stderr\n"
       "log_type error\nlog_type warning\nlog_type notice\nlog_type information\n"
       "log_timestamp_format %Y-%m-%dT%H:%M:%S\n"
@@ -175,9 +186,9 @@ status mqtt_application::write_files(const std::string& kept) {
 
 status mqtt_application::start_broker(const std::string& folder) {
   log_of_broker_ = folder + "/broker.log";
-  CPNS_TRY(broker_, child_process::start(programs_.broker,
-                                         {"mosquitto", "-c", private_.path() + "/mosquitto.conf"},
-                                         log_of_broker_, who_.as));
+  CPNS_TRY(broker_,
+           child_process::start(programs_.broker, {"mosquitto", "-c", private_.path() + "/mosquitto.conf"},
+                                log_of_broker_, who_.as));
   for (const auto end = steady::now() + broker_timeout; steady::now() < end;) {
     if (text_of(log_of_broker_).find(" running\n") != std::string::npos) return {};
     if (const auto why = broken(); !why.empty()) return fail(errc::config_missing, why);

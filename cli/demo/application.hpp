@@ -30,7 +30,8 @@ struct application_figures {
   std::uint64_t sent = 0;     ///< messages that the broker acknowledged
   std::uint64_t received = 0, lost = 0;
   std::uint64_t others = 0;  ///< connections that ended for another reason, and attempts without a key
-  std::chrono::milliseconds oldest_key{0};  ///< for how long it was the newest of its PNE when it was used last
+  std::chrono::milliseconds oldest_key{
+      0};  ///< for how long it was the newest of its PNE when it was used last
   std::string oldest_epoch;
 };
 
@@ -68,9 +69,7 @@ class mqtt_application {
     std::optional<account> as;  ///< empty: the account of this process
   };
   mqtt_application(programs found, broker_account who, std::string own_name, temporary_folder folder)
-      : programs_(std::move(found)),
-        who_(std::move(who)),
-        own_name_(std::move(own_name)),
+      : programs_(std::move(found)), who_(std::move(who)), own_name_(std::move(own_name)),
         private_(std::move(folder)) {}
   static result<programs> find(const demo_options& o);
   static result<broker_account> account_of_broker(const std::string& own_name);

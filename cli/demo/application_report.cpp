@@ -21,13 +21,13 @@ std::string age(std::chrono::milliseconds of) {
 }  // namespace
 
 std::string application_heads() {
-  return "\n     time   keys replaced   first PNE   handshakes   refused       sent   received";
+  return "\n     time   keys replaced   epoch of the first   handshakes   refused       sent   received";
 }
 
 std::string application_row(std::chrono::seconds since, std::size_t renewed, const std::string& epoch,
                             const application_figures& f) {
   char text[160];
-  std::snprintf(text, sizeof text, "  %5lld s   %13zu   %9s   %10llu   %7llu   %8llu   %8llu",
+  std::snprintf(text, sizeof text, "  %5lld s   %13zu   %18s   %10llu   %7llu   %8llu   %8llu",
                 static_cast<long long>(since.count()), renewed, epoch.c_str(),
                 static_cast<unsigned long long>(f.handshakes), static_cast<unsigned long long>(f.refused),
                 static_cast<unsigned long long>(f.sent), static_cast<unsigned long long>(f.received));
@@ -36,8 +36,9 @@ std::string application_row(std::chrono::seconds since, std::size_t renewed, con
 
 std::string application_line(const application_figures& f) {
   return "\n  mqtt     handshakes " + std::to_string(f.handshakes) + ", refused " + number(f.refused, true) +
-         "; messages: sent " + std::to_string(f.sent) + ", received " + std::to_string(f.received) + ", lost " +
-         number(f.lost, true) + "; oldest key in use: epoch " + f.oldest_epoch + ", " + age(f.oldest_key);
+         "; messages: sent " + std::to_string(f.sent) + ", received " + std::to_string(f.received) +
+         ", lost " + number(f.lost, true) + "; oldest key in use: " +
+         (f.handshakes == 0 ? "none" : "epoch " + f.oldest_epoch + ", " + age(f.oldest_key));
 }
 
 boost::json::object application_json(std::chrono::seconds since, std::size_t renewed,

@@ -162,9 +162,11 @@ class one_process final : public deployment {
     CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(trial.gateway_yaml)));
     CPNS_TRY(auto g, start_gateway(gateway));
     gateway_ = std::make_unique<running_gateway>(std::move(g));
+    CPNS_TRY(gateway_keys_, serve_keys(gateway, *gateway_));
     part(starting_pnes);
     CPNS_TRY(const auto pne, loaded_or_error(config::load_pne(trial.pne_yaml)));
     CPNS_TRY(pne_, start_pne(pne));
+    CPNS_TRY(pne_keys_, serve_keys(pne, *pne_));
     return {};
   }
   std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
@@ -191,6 +193,9 @@ class one_process final : public deployment {
     return gateway_->role->command("update", id);
   }
   void stop() override {
+    if (gateway_) gateway_->role->programs().close();
+    pne_keys_.reset();
+    gateway_keys_.socket.reset();
     if (pne_) pne_->drain();
     if (gateway_) gateway_->role->drain();
     if (server_) server_->role->drain(seconds{2});
@@ -217,6 +222,8 @@ class one_process final : public deployment {
   std::unique_ptr<running_server> server_;
   std::unique_ptr<running_gateway> gateway_;
   std::unique_ptr<actors::pne_role> pne_;
+  served_keys gateway_keys_;
+  std::unique_ptr<actors::key_socket> pne_keys_;
 };
 
 }  // namespace

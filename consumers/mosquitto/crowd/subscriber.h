@@ -11,7 +11,8 @@ struct subscriber {
   size_t size;
   long* last;    /* of each entity: the highest number that came; owned */
   long received; /* each number once */
-  long missed;   /* numbers that a later one overtook: the broker keeps the order, so they do not come any more */
+  long
+      missed; /* numbers that a later one overtook: the broker keeps the order, so they do not come any more */
 
   struct mosquitto* link; /* owned; NULL: closed */
   bool subscribed;
