@@ -63,17 +63,13 @@ std::string text_of(const std::string& file) {
   return {std::istreambuf_iterator<char>{in}, {}};
 }
 
-/// The last line of the broker that tells of an error, or its last line, without the time before it.
+/// The first error of the broker, or its last line, without the time before it.
 std::string last_words(const std::string& log) {
   std::ifstream in{log};
   std::string found;
-  bool is_error = false;
-  for (std::string line; std::getline(in, line);) {
-    const bool tells = line.find("Error") != std::string::npos || line.find("cpns: ") != std::string::npos;
-    if (line.empty() || (is_error && !tells)) continue;
+  for (std::string line; found.find("Error") == std::string::npos && std::getline(in, line);) {
     const auto time = line.find(": ");
     found = time == std::string::npos ? line : line.substr(time + 2);
-    is_error = tells;
   }
   return found;
 }
@@ -230,7 +226,8 @@ status mqtt_application::start(const std::string& folder, const std::string& kep
 
 std::string mqtt_application::broken() {
   if (broker_)
-    if (const auto code = broker_->poll()) return ended("the broker", *code, last_words(log_of_broker_));
+    if (const auto code = broker_->poll())
+      return ended("the broker", *code, *code < 128 ? last_words(log_of_broker_) : "");
   if (!clients_) return {};
   const auto code = clients_->poll();
   return code && (!ending_ || *code != 0) ? ended("the clients", *code, last_error(log_of_clients_)) : "";
