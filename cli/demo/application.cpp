@@ -91,7 +91,7 @@ result<mqtt_application::programs> mqtt_application::find(const demo_options& o)
   const auto broker = find_program(o.broker);
   if (!broker)
     return fail(errc::config_missing,
-                "--application mqtt needs a mosquitto broker, and there is no program " + o.broker +
+                "--application mqtt needs a mosquitto broker, and cannot find " + o.broker +
                     (o.broker.find('/') == std::string::npos
                          ? " in PATH, /usr/local/sbin or /usr/sbin; install the package mosquitto"
                          : "; install the package mosquitto, or name another one with --broker"));
@@ -100,10 +100,9 @@ result<mqtt_application::programs> mqtt_application::find(const demo_options& o)
   programs out{*broker, (folder / "cpns_mosquitto.so").string(), (folder / "mqtt_crowd").string()};
   for (const auto& file : {out.plugin, out.clients})
     if (!fs::is_regular_file(file, wrong))
-      return fail(
-          errc::config_missing,
-          "--application mqtt needs " + file +
-              "; install the package cpns-mosquitto (to build it: mosquitto-dev and libmosquitto-dev)");
+      return fail(errc::config_missing,
+                  "--application mqtt needs " + file +
+                      "; install the package cpns-mosquitto (in a tree of the sources: make demo-mqtt)");
   return out;
 }
 
@@ -112,9 +111,10 @@ result<mqtt_application::broker_account> mqtt_application::account_of_broker(con
   for (const auto* name : {"mosquitto", "nobody"})
     if (const auto* who = ::getpwnam(name); who != nullptr)
       return broker_account{name, account{who->pw_uid, who->pw_gid}};
-  return fail(errc::config_missing,
-              "--application mqtt does not run a broker as root, and there is no user mosquitto; install the "
-              "package mosquitto");
+  return fail(
+      errc::config_missing,
+      "--application mqtt runs no broker as root, and this machine has no user mosquitto; install the "
+      "package mosquitto");
 }
 
 result<std::unique_ptr<mqtt_application>> mqtt_application::make(const demo_options& o) {

@@ -29,15 +29,8 @@
 #include "subscriber.h"
 
 static const char ciphers[] = "ECDHE-PSK-CHACHA20-POLY1305";
-enum {
-  LIMIT_MS = 10000,
-  NAME = 256,
-  BEGIN_AT_ONCE = 4,
-  SYNCED_MS = 10000,
-  REST_MS = 5000,
-  TELL_MS = 250,
-  ALERTS = 1000
-};
+enum { NAME = 256, BEGIN_AT_ONCE = 4, ALERTS = 1000 };
+enum { LIMIT_MS = 10000, SYNCED_MS = 10000, REST_MS = 5000, TELL_MS = 250 };
 
 enum phase { PAUSING, CONNECTING, ENTERING, PUBLISHING, LEAVING };
 
