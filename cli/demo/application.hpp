@@ -29,7 +29,7 @@ struct application_figures {
   std::uint64_t refused = 0;  ///< by the broker: an alert of TLS, or a CONNACK with a code
   std::uint64_t sent = 0;     ///< messages that the broker acknowledged
   std::uint64_t received = 0, lost = 0;
-  std::uint64_t others = 0;  ///< connections that ended for another reason, and attempts without a key
+  std::uint64_t others = 0;  ///< connections that failed for another reason, and attempts without a key
   std::chrono::milliseconds oldest_key{
       0};  ///< for how long it was the newest of its PNE when it was used last
   std::string oldest_epoch;

@@ -8,9 +8,8 @@
 namespace cpns::cli {
 namespace {
 
-std::string number(std::uint64_t n, bool bad) {
-  return paint(!bad ? colour::plain : n == 0 ? colour::green : colour::red, std::to_string(n));
-}
+/// A count that should be 0.
+std::string judged(std::uint64_t n) { return paint(n == 0 ? colour::green : colour::red, std::to_string(n)); }
 
 /// "2.1 s".
 std::string age(std::chrono::milliseconds of) {
@@ -35,9 +34,13 @@ std::string application_row(std::chrono::seconds since, std::size_t renewed, con
 }
 
 std::string application_line(const application_figures& f) {
-  return "\n  mqtt     handshakes " + std::to_string(f.handshakes) + ", refused " + number(f.refused, true) +
-         "; messages: sent " + std::to_string(f.sent) + ", received " + std::to_string(f.received) +
-         ", lost " + number(f.lost, true) + "; oldest key in use: " +
+  const auto others = f.others == 0 ? std::string{}
+                                    : "\n  others   " + std::to_string(f.others) +
+                                          " connections that failed for another reason; their messages were "
+                                          "sent again";
+  return others + "\n  mqtt     handshakes " + std::to_string(f.handshakes) + ", refused " +
+         judged(f.refused) + "; messages: sent " + std::to_string(f.sent) + ", received " +
+         std::to_string(f.received) + ", lost " + judged(f.lost) + "; oldest key in use: " +
          (f.handshakes == 0 ? "none" : "epoch " + f.oldest_epoch + ", " + age(f.oldest_key));
 }
 
@@ -48,6 +51,7 @@ boost::json::object application_json(std::chrono::seconds since, std::size_t ren
           {"keys_replaced", renewed},
           {"handshakes", f.handshakes},
           {"refused", f.refused},
+          {"others", f.others},
           {"sent", f.sent},
           {"received", f.received},
           {"lost", f.lost},

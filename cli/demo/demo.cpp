@@ -144,7 +144,8 @@ class demonstration {
       return false;
     application_->end_clients();
     if (!wait_for(
-            "the end of the clients", base_timeout, [this] { return application_->has_ended(); }, no_line))
+            "the end of the clients", base_timeout,
+            [this] { return application_->has_ended() && application_->broken().empty(); }, no_line))
       return false;
     show_row();
     return true;
