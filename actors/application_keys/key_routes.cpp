@@ -147,7 +147,11 @@ class watch final : public api::part_source {
   std::shared_ptr<void> listen(std::function<void()> wake) override {
     return service_->changes().listen(std::move(wake));
   }
+  [[nodiscard]] bool drained() const override { return drained_; }
+  /// A gateway that renews many keys at a time has some changes in each part, and one acknowledgement for all of them.
+  [[nodiscard]] std::chrono::milliseconds gathers() const override { return std::chrono::milliseconds{10}; }
   result<std::string> next() override {
+    drained_ = false;
     CPNS_CHECK(synced_ ? add_changes() : add_page());
     if (synced_ && acknowledging_) acknowledging_->sent(place_);
     return document_.take();
@@ -185,6 +189,7 @@ class watch final : public api::part_source {
       document_.mark("resync", place_);
       return {};
     }
+    drained_ = batch.changes.size() < changes_per_part;
     const bool any = batch.last != place_;
     for (const auto& [entity, number] : batch.changes) {
       place_ = number;
@@ -212,7 +217,7 @@ class watch final : public api::part_source {
   std::uint64_t place_;  ///< of the last change that was sent
   std::string after_;
   std::size_t unreadable_ = 0;  ///< of the pages since the beginning, or the last `resync`
-  bool synced_ = false;
+  bool synced_ = false, drained_ = false;
 };
 
 api::outcome read_all(const service& s, const api::request& r) {
