@@ -19,6 +19,7 @@ using cpns::tests::fake_broker;
 
 void disconnect(mosquitto* client) {
   if (!client->connected) return;
+  client->kicked_as = client->username;
   mosquitto_evt_disconnect ended{};
   ended.client = client;
   fake_broker::running->call(MOSQ_EVT_DISCONNECT, &ended);
@@ -148,7 +149,7 @@ void fake_broker::call(int event, void* data) {
 }
 
 ::mosquitto* fake_broker::other_client(const std::string& id, const std::string& username) {
-  auto& client = clients.emplace_back(::mosquitto{id, username, true});
+  auto& client = clients.emplace_back(::mosquitto{id, username, true, {}});
   by_id[id] = &client;
   return &client;
 }

@@ -21,6 +21,7 @@ struct mosquitto {
   std::string id;
   std::string username;
   bool connected = false;
+  std::string kicked_as{};  // its username when the broker begins to kick it
 };
 
 namespace cpns::tests {

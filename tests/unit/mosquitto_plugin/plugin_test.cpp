@@ -124,7 +124,9 @@ TEST_F(Plugin, AClientOfAnotherListenerWithTheSameNameGoesOn) {
   EXPECT_TRUE(same_identity->connected);
   EXPECT_TRUE(same_entity->connected);
   EXPECT_TRUE(same_early->connected);
-  EXPECT_EQ(clients.front()->username, entity_of(0)) << "for the rights of its will and its stored session";
+  EXPECT_EQ(clients.front()->username, entity_of(0)) << "for the rights of its will";
+  EXPECT_EQ(clients.front()->kicked_as, entity_of(0))
+      << "mosquitto 2.0.18 and later then ask for the rights of its subscriptions";
 }
 
 TEST_F(Plugin, AClientThatTheBrokerCannotNameYetDoesNotHinderOthers) {
