@@ -27,6 +27,7 @@ enum { DEMANDS_OF_A_TICK = 8192, KICKS_OF_A_TICK = 1000, LINES_OF_A_TICK = 256 }
 
 struct plugin {
   mosquitto_plugin_id_t* id;
+  size_t registered; /* of `callbacks` */
   struct key_table* table;
   struct feed* feed;
   unsigned changes_seen; /* of the feed: all up to this one was taken */
@@ -285,7 +286,7 @@ static const struct {
                  {MOSQ_EVT_PSK_KEY, on_psk_key},       {MOSQ_EVT_TICK, on_tick}};
 
 static void free_plugin(struct plugin* p) {
-  tls_hook_remove();
+  tls_hook_remove(p);
   feed_stop(p->feed);
   key_table_free(p->table);
   sessions_clear(&p->book);
@@ -305,9 +306,14 @@ static bool choose_nobody(struct plugin* p) {
 
 static bool start(struct plugin* p, const struct settings* set) {
   p->table = key_table_new();
-  if (p->table == NULL || !sessions_init(&p->book) || !choose_nobody(p) ||
-      !tls_hook_install(on_tls_freed, p)) {
+  if (p->table == NULL || !sessions_init(&p->book) || !choose_nobody(p)) {
     say(MOSQ_LOG_ERR, "not enough memory, or no random bytes");
+    return false;
+  }
+  /* Two of them would each miss the clients of the other one, and keep pointers to those that are freed. */
+  if (!tls_hook_install(on_tls_freed, p)) {
+    say(MOSQ_LOG_ERR,
+        "OpenSSL refuses a hook, or the plugin is loaded already: have one line 'plugin' for it");
     return false;
   }
   const int failed = feed_start(&p->feed, p->table, set->socket, set->purpose);
@@ -316,9 +322,9 @@ static bool start(struct plugin* p, const struct settings* set) {
                          strerror(-failed));
     return false;
   }
-  for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; ++i) {
-    if (mosquitto_callback_register(p->id, callbacks[i].event, callbacks[i].callback, NULL, p) !=
-        MOSQ_ERR_SUCCESS) {
+  for (; p->registered < sizeof callbacks / sizeof callbacks[0]; ++p->registered) {
+    if (mosquitto_callback_register(p->id, callbacks[p->registered].event, callbacks[p->registered].callback,
+                                    NULL, p) != MOSQ_ERR_SUCCESS) {
       say(MOSQ_LOG_ERR, "the broker refuses a callback");
       return false;
     }
@@ -342,7 +348,7 @@ int mosquitto_plugin_version(int count, const int* versions) {
 }
 
 static void unregister(struct plugin* p) {
-  for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; ++i) {
+  for (size_t i = 0; i < p->registered; ++i) {
     (void)mosquitto_callback_unregister(p->id, callbacks[i].event, callbacks[i].callback, NULL);
   }
 }

@@ -129,6 +129,15 @@ TEST_F(Plugin, AClientOfAnotherListenerWithTheSameNameGoesOn) {
       << "mosquitto 2.0.18 and later then ask for the rights of its subscriptions";
 }
 
+TEST_F(Plugin, AClientThatNamesTheIdOfAnotherOneIsEnded) {
+  fake_broker broker{role, devices(2)};
+  auto* client = clients_of(broker, 1).front();
+  client->id = "b";  // in an exchange of MQTT 5, before the broker knows it by this ID
+  broker.other_client("b", "somebody");
+  broker.link.chunk(gone_text(2, "revoked", entity_of(0)));
+  EXPECT_TRUE(broker.ticks_until([&] { return !client->connected; }));
+}
+
 TEST_F(Plugin, AClientThatTheBrokerCannotNameYetDoesNotHinderOthers) {
   fake_broker broker{role, devices(3)};
   std::vector<::mosquitto*> clients;
@@ -183,6 +192,16 @@ TEST_F(Plugin, AnEntityIdThatWouldBeAPatternOrALevelOfTopicsGetsNoRights) {
     broker.tick();
     EXPECT_TRUE(broker.has_logged("cannot be used")) << name;
   }
+}
+
+TEST_F(Plugin, IsNotLoadedTwice) {
+  fake_broker broker{role, devices(1)};
+  std::string name = "socket", socket = role.path();
+  mosquitto_opt option{name.data(), socket.data()};
+  void* second = nullptr;
+  EXPECT_NE(mosquitto_plugin_init(nullptr, &second, &option, 1), MOSQ_ERR_SUCCESS);
+  EXPECT_TRUE(broker.has_logged("loaded already"));
+  EXPECT_EQ(clients_of(broker, 1).front()->username, entity_of(0)) << "the first one serves";
 }
 
 }  // namespace
