@@ -34,7 +34,8 @@ install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION share/pkgc
 # libcpns-keys: what programs run with, and what compiles them.
 install(TARGETS cpns_keys LIBRARY DESTINATION lib COMPONENT keys NAMELINK_COMPONENT keys_dev)
 install(FILES consumers/libcpns-keys/include/cpns_keys.h DESTINATION include COMPONENT keys_dev)
-install(FILES consumers/examples/psk_server.c consumers/examples/psk_client.c DESTINATION share/doc/libcpns-keys-dev/examples COMPONENT keys_dev)
+install(FILES consumers/examples/psk_server.c consumers/examples/psk_client.c consumers/examples/coap_server.c consumers/examples/coap_client.c
+  DESTINATION share/doc/libcpns-keys-dev/examples COMPONENT keys_dev)
 install(FILES docs/application-keys.md DESTINATION share/doc/libcpns-keys-dev COMPONENT keys_dev)
 install(FILES "${CMAKE_BINARY_DIR}/pages_keys/cpns_keys.3.gz" DESTINATION share/man/man3 COMPONENT keys_dev)
 file(WRITE "${CMAKE_BINARY_DIR}/cpns-keys.pc" "prefix=\${pcfiledir}/../..

@@ -21,7 +21,7 @@ struct device {
 };
 
 bool table_begin(struct table* t, const struct cpns_keys_events* events, void* user) {
-  *t = (struct table){.user = user};
+  *t = (struct table){.user = user, .keys_max = table_keys_max};
   if (events != NULL) t->events = *events;
   return index_begin(&t->devices) && index_begin(&t->keys);
 }
@@ -159,13 +159,19 @@ struct prepared {
   char* sessions_from; /* NULL: not higher than before */
 };
 
+/* How many keys more there are after the line: it takes the place of all keys of its device, NULL: a new one. */
+static size_t growth(const struct device* d, const struct line* l) {
+  const size_t before = d == NULL ? 0 : d->count;
+  return l->count > before ? l->count - before : 0;
+}
+
 static bool prepare(struct table* t, const struct device* d, const struct line* l, struct prepared* out) {
   *out = (struct prepared){.keys = make_keys(d, l), .put = calloc(l->count, sizeof(bool))};
   const bool higher =
       l->sessions_from != NULL && (d->sessions_from == NULL || is_below(d->sessions_from, l->sessions_from));
   if (higher) out->sessions_from = strdup(l->sessions_from);
   if (out->keys != NULL && out->put != NULL && (!higher || out->sessions_from != NULL) &&
-      index_reserve(&t->keys, l->count))
+      index_reserve(&t->keys, growth(d, l)))
     return true;
   for (size_t i = 0; out->keys != NULL && i < l->count; ++i) free_key(out->keys[i]);
   free(out->keys);
@@ -183,8 +189,8 @@ static void remove_device(struct table* t, struct device* d, enum cpns_gone why)
 }
 
 int table_put(struct table* t, const struct line* l) {
-  if (t->keys.count + l->count > table_keys_max) return -E2BIG;
   struct device* d = find_device(t, l->entity);
+  if (t->keys.count + growth(d, l) > t->keys_max) return -E2BIG;
   const bool is_new = d == NULL;
   if (is_new) d = new_device(t, l->entity);
   if (d == NULL) return -ENOMEM;

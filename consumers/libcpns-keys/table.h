@@ -16,6 +16,7 @@ enum { table_keys_max = 2 * 1024 * 1024 };
 struct table {
   struct index devices;
   struct index keys;
+  size_t keys_max; /* table_keys_max, or less in a test */
   struct cpns_keys_events events;
   void* user;
   uint64_t round; /* which list of all devices is under way, or was the last one */
@@ -25,7 +26,7 @@ bool table_begin(struct table* t, const struct cpns_keys_events* events, void* u
 /* Wipes and frees all, without events. */
 void table_free(struct table* t);
 
-/* A `put` line. -ENOMEM; -E2BIG: there would be more than table_keys_max keys. Then the table is as before. */
+/* A `put` line. -ENOMEM; -E2BIG: there would be more than keys_max keys. Then the table is as before. */
 int table_put(struct table* t, const struct line* l);
 /* A `gone` line. */
 void table_gone(struct table* t, const char* entity, enum cpns_gone why);

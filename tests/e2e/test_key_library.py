@@ -159,7 +159,8 @@ class Examples(Library):
         for component in ("keys", "keys_dev"):
             subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix, "--component", component], check=True, capture_output=True)
         found = {"PATH": os.environ["PATH"], "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(prefix / "lib")}
-        for name in ("psk_server", "psk_client"):
+        coap = ("coap_server", "coap_client") if (BUILD / "examples/coap_server").exists() else ()  # test_key_coap.py runs them
+        for name in ("psk_server", "psk_client", *coap):
             source = prefix / "share/doc/libcpns-keys-dev/examples" / f"{name}.c"
             command = next(line[3:].strip() for line in source.read_text().splitlines() if line.startswith(" *   cc "))
             subprocess.run(["sh", "-euc", f"{command} -Wall -Wextra -Werror"], check=True, env=found, cwd=source.parent)

@@ -67,6 +67,28 @@ TEST_F(Bounds, ALongLineIsReadInWhole) {
   EXPECT_EQ(program.said, texts{"lost: the role sent too many keys of one device"});
 }
 
+TEST_F(Bounds, AFullTableTakesKeysInPlaceOfOthers) {
+  const std::string other = "urn:dev:os:32473-1";
+  program.keys->table.keys_max = 3;
+  auto link = begin();
+  link.chunk(put_text(1, key_text("1.0", "current", true) + "," + key_text("1.1", "next", false)) +
+             put_text(2, key_text("1.0", "current", true, "5a", other), "", other) + mark_text(2, "synced"));
+  program.events(4);
+  link.chunk(put_text(3, key_text("1.1", "current", true) + "," + key_text("1.2", "next", false)) +
+             put_text(4, key_text("1.0", "previous", false, "5a", other), "", other));
+  for (const auto& said : program.events(4)) EXPECT_FALSE(said.starts_with("lost")) << said;
+  cpns_key found{};
+  ASSERT_EQ(cpns_keys_current(program.keys, device.c_str(), &found), 0);
+  EXPECT_STREQ(found.epoch, "1.1");
+  link.chunk(put_text(5,
+                      key_text("1.0", "previous", false, "5a", other) + "," +
+                          key_text("1.1", "current", true, "5a", other),
+                      "", other));
+  EXPECT_EQ(program.events(1), texts{"lost: the role sent more keys than this library keeps"});
+  EXPECT_EQ(cpns_keys_current(program.keys, other.c_str(), &found), -ENOENT);
+  EXPECT_EQ(cpns_keys_current(program.keys, device.c_str(), &found), 0);
+}
+
 TEST_F(Bounds, ALongRefusalIsCut) {
   auto link = program.accepted_by(role);
   link.request();
