@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
     return fprintf(stderr, "bench_key_reader: %s\n", cpns_keys_error(keys)), 1;
   puts("synced");
   fflush(stdout);
-  struct pollfd all[] = {{.fd = cpns_keys_fd(keys), .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+  struct pollfd all[] = {{.fd = cpns_keys_fd(keys), .events = POLLIN},
+                         {.fd = STDIN_FILENO, .events = POLLIN}};
   char byte;
   for (;;) {
     poll(all, 2, -1);

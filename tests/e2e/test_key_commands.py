@@ -1,4 +1,4 @@
-"""`cpns keys watch`, `render` and `exec` at a key socket that the test plays: what it says, refuses, and does not know."""
+"""`cpns keys watch`, `render` and `get` at a key socket that the test plays: what it says, refuses, and does not know."""
 
 import itertools
 import os
@@ -9,96 +9,15 @@ import subprocess
 import tempfile
 import unittest
 
-from support.case import E2ECase
-from support.home import poll
-from support.key_role import KeyRole, key
-from support.process import Process, cpns_binary
+from support.key_commands import ENTITY, FIRST, LINES, OTHER, SECOND, THIRD, Commands, gone, put, synced
+from support.process import cpns_binary
 
 BUILD = pathlib.Path(cpns_binary()).parents[1]
-ENTITY = "urn:dev:mac:0024befffe804ff1"
-OTHER = "urn:dev:mac:0024befffe804ff2"
-FIRST, SECOND, THIRD = "a1" * 32, "b2" * 32, "c3" * 32
-LINES = "{each}\n{identity}:{key}\n{end}\n"
-# Tells its key, and ends with code 7 when it is told to.
-PROGRAM = """trap 'exit 7' TERM; trap 'read -r name rest <"$CPNS_KEY_FILE"; echo "again $name"' HUP
-read -r name rest <"{place}"; echo "began $name"
-while :; do sleep 0.02; done"""
-
-
-LOSES_ITS_HANDLER = """
-import os, select, signal
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-print("began", open(os.environ["CPNS_KEY_FILE"]).read().split()[0], flush=True)
-while not signal.sigpending(): select.poll().poll(10)
-signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
-"""
 
 
 def in_memory(folder) -> bool:
     kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout
     return kind.strip() in ("tmpfs", "ramfs")
-
-
-def put(epoch, secret, revision=1, entity=ENTITY, **more):
-    return {"event": "put", "revision": revision, "entity": entity, "keys": [key(entity, epoch, secret)], **more}
-
-
-def gone(reason, revision, entity=ENTITY):
-    return {"event": "gone", "revision": revision, "entity": entity, "reason": reason, "text": "a sentence"}
-
-
-def synced(revision=1, unreadable=0):
-    return {"event": "synced", "revision": revision, "unreadable": unreadable}
-
-
-def children_of(process) -> list:
-    return [int(p) for p in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-
-
-class Commands(E2ECase):
-    def setUp(self):
-        self.place = self.home(devices=1)
-        self.events, self.folder = self.place.events, self.place.folder
-        (self.folder / "form").write_text(LINES)
-        self.numbers = 0
-
-    def role(self, **options) -> KeyRole:
-        role = KeyRole(self.folder / "keys.sock", **options)
-        self.addCleanup(role.close)
-        return role
-
-    def begin(self, command, *args, env=None) -> Process:
-        """Its lines are events `raw` of its name."""
-        self.numbers += 1
-        line = [cpns_binary(), "keys", command, "mqtt", "--socket", "keys.sock", *args]
-        made = Process(f"{command}{self.numbers}", line, self.events, self.folder, env)
-        self.addCleanup(made.shut_down)
-        return made.spawn()
-
-    def render(self, *command, once=False):
-        return self.begin("render", "--template", "form", "--output", "./psk", *(["--once"] if once else []), "--", *command)
-
-    def exec(self, *options, program=PROGRAM):
-        return self.begin("exec", ENTITY, *options, "--", "sh", "-c", program, env={"RUNTIME_DIRECTORY": str(self.folder)})
-
-    def said(self, process, text, count=1, since=0):
-        """Waits until the process said `text` so often."""
-        return self.events.wait(lambda e: text in e.get("text", ""), role=process.name, since=since, count=count)
-
-    def told(self, process, text) -> list:
-        return [e["text"] for e in self.events.find(lambda e: text in e.get("text", ""), role=process.name)]
-
-    def content(self):
-        file = self.folder / "psk"
-        return file.read_text() if file.exists() else None
-
-    def until_content(self, *lines):
-        wanted = "".join(line + "\n" for line in lines)
-        poll(lambda: self.content() == wanted, what=f"a file with {wanted}")
-
-    @staticmethod
-    def line(epoch, secret, entity=ENTITY):
-        return f"{key(entity, epoch, secret)['identity']}:{secret}"
 
 
 class Watch(Commands):
@@ -365,166 +284,6 @@ class Render(Commands):
         for process in both:
             self.assertEqual(self.told(process, "trying again"), [])
         self.assertEqual(list(self.folder.glob("psk.*")), [])
-
-
-class Exec(Commands):
-    def begun(self, epoch):
-        return f"began dev.mac.0024befffe804ff1/{epoch}/mqtt"
-
-    def folders(self) -> list:
-        return list(self.folder.glob("cpns-keys-*"))
-
-    def test_runs_its_program_with_the_key_of_now(self):
-        role = self.role()
-        program = self.exec()
-        link = role.watch()
-        role.send_to(link, put("1.0", SECOND, entity=OTHER))
-        role.send_to(link, synced())
-        role.until_acked("w0", 1)
-        self.assertEqual(self.told(program, "began"), [])
-        role.send_to(link, put("3.8", FIRST, 2))
-        self.said(program, self.begun("3.8"))
-        [folder] = self.folders()
-        self.assertEqual([stat.S_IMODE((folder / n).stat().st_mode) for n in ("", "key")], [0o700, 0o600])
-        self.assertEqual((folder / "key").read_text(), f"dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}\n")
-        role.until_acked("w0", 2)
-        self.has_no_key_in_sight(program)
-        role.send_to(link, put("3.9", SECOND, 3))
-        self.said(program, self.begun("3.9"))
-        role.until_acked("w0", 3)
-        role.send_to(link, gone("unreadable", 4))
-        role.until_acked("w0", 4)
-        role.send_to(link, put("3.9", SECOND, 5))
-        role.until_acked("w0", 5)
-        self.assertEqual(len(self.told(program, "began")), 2, "a record that cannot be read ends nothing")
-        role.send_to(link, gone("forgotten", 6))
-        self.said(program, "has no key any more")
-        role.until_acked("w0", 6)
-        self.assertFalse((folder / "key").exists())
-        role.send_to(link, put("4.0", THIRD, 7))
-        self.said(program, self.begun("4.0"))
-        self.assertEqual(program.terminate(), 7)
-        self.assertEqual(self.folders(), [])
-
-    def has_no_key_in_sight(self, program):
-        for pid in (program.pid, children_of(program)[0]):
-            for file in ("cmdline", "environ"):
-                text = pathlib.Path(f"/proc/{pid}/{file}").read_bytes()
-                self.assertNotIn(FIRST[:16].encode(), text)
-                self.assertTrue(text)
-        self.assertIn(b"CPNS_KEY_FILE=", text)
-
-    def test_signals_a_program_that_reads_its_key_again(self):
-        role = self.role()
-        program = self.exec("--file", "./sensor.key", "--on-change", "HUP")
-        link = role.watch()
-        role.send_to(link, put("3.8", FIRST))
-        role.send_to(link, synced())
-        self.said(program, self.begun("3.8"))
-        role.send_to(link, put("3.9", SECOND, 2))
-        self.said(program, "again dev.mac.0024befffe804ff1/3.9/mqtt")
-        role.until_acked("w0", 2)
-        program.signal(signal.SIGHUP)
-        self.said(program, "again ", count=2)
-        self.assertEqual(program.terminate(), 7)
-        self.assertFalse((self.folder / "sensor.key").exists())
-
-    def test_signals_a_program_when_it_has_a_handler(self):
-        role = self.role()
-        script = PROGRAM.replace("trap 'read", "until [ -e go ]; do sleep 0.02; done; trap 'read")
-        begin = 'read -r name rest <"{place}"; echo "first $name"\n'
-        program = self.exec("--on-change", "HUP", program=begin + script)
-        link = role.watch()
-        role.send_to(link, put("3.8", FIRST))
-        role.send_to(link, synced())
-        self.said(program, "first dev.mac.0024befffe804ff1/3.8/mqtt")
-        role.until_acked("w0", 1)
-        for n in (2, 3, 4):
-            role.send_to(link, put(f"3.{7 + n}", SECOND, n))
-        [folder] = self.folders()
-        poll(lambda: "/3.11/" in (folder / "key").read_text(), what="the newest key in its place")
-        self.assertTrue(program.running())
-        self.assertEqual(role.acked, [("w0", 1)], "the program does not know of it yet")
-        (self.folder / "go").touch()
-        role.until_acked("w0", 4)
-        self.said(program, "again dev.mac.0024befffe804ff1/3.11/mqtt")
-        self.assertEqual(len(self.told(program, "first")), 1)
-        self.assertEqual(program.terminate(), 7)
-
-    def test_starts_a_program_again_that_has_no_handler_or_loses_it(self):
-        role = self.role()
-        none = self.exec("--on-change", "USR1", program='read -r name rest <"{place}"; echo "began $name"; while :; do sleep 0.02; done')
-        # The signal is blocked, as for a program that will ask for it, and then kills.
-        lost = self.begin("exec", ENTITY, "--on-change", "USR2", "--", "/usr/bin/python3", "-c", LOSES_ITS_HANDLER,
-                          env={"RUNTIME_DIRECTORY": str(self.folder)})
-        for number in (1, 2):
-            role.send_to(role.watch(number), put("3.8", FIRST))
-            role.send_to(role.watch(number), synced())
-        first = self.said(none, self.begun("3.8"))[0]["seen"]
-        self.said(lost, self.begun("3.8"))
-        for number in (1, 2):
-            role.send_to(role.watch(number), put("3.9", SECOND, 2))
-        self.said(lost, "died of the signal of a change; it is started again")
-        self.said(lost, self.begun("3.9"))
-        lost.signal(signal.SIGTERM)
-        self.assertEqual(lost.wait(), 128 + signal.SIGTERM)
-        self.said(none, "sh has no handler for the signal USR1; it is started again with the new key")
-        self.assertGreater(self.said(none, self.begun("3.9"))[0]["seen"] - first, 9)
-        [child] = children_of(none)
-        os.kill(child, signal.SIGUSR1)
-        self.assertEqual(none.wait(), 128 + signal.SIGUSR1, "not the signal of a change")
-
-    def test_gives_the_key_by_a_descriptor_and_as_a_template_says(self):
-        role = self.role()
-        (self.folder / "raw").write_text("{each use}{key_base64}{end}")
-        expected = ((("--fd", "3"), f"3 3 dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}"),
-                    (("--fd", "200", "--template", "raw"), "200 200 oaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaE="))
-        for n, (options, text) in enumerate(expected):
-            program = self.exec(*options, program='echo "{place} $CPNS_KEY_FD $(cat /proc/self/fd/$CPNS_KEY_FD)"; exit 5')
-            role.send_to(role.watch(n + 1), put("3.8", FIRST))
-            role.send_to(role.watch(n + 1), synced())
-            self.assertEqual(program.wait(), 5)
-            self.assertEqual(self.told(program, " "), [text])
-
-    def test_ends_as_its_program_ends(self):
-        role = self.role()
-        for program, code in (("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)):
-            role.watches = []
-            process = self.exec(program=program)
-            role.send_to(role.watch(), put("3.8", FIRST))
-            role.send_to(role.watch(), synced())
-            self.assertEqual(process.wait(), code)
-        role.watches = []
-        process = self.begin("exec", ENTITY, "--file", "./k", "--", "./none")
-        role.send_to(role.watch(), put("3.8", FIRST))
-        role.send_to(role.watch(), synced())
-        self.assertEqual(process.wait(), 1)
-        self.said(process, "cannot start ./none: No such file or directory")
-        self.assertFalse((self.folder / "k").exists())
-
-    def test_kills_a_program_that_does_not_end_for_its_next_key(self):
-        role = self.role()
-        program = self.exec(program="""trap '' TERM; read -r name rest <"{place}"; echo "began $name"; while :; do sleep 0.05; done""")
-        role.send_to(role.watch(), put("3.8", FIRST))
-        role.send_to(role.watch(), synced())
-        first = self.said(program, self.begun("3.8"))[0]["seen"]
-        role.send_to(role.watch(), put("3.9", SECOND, 2))
-        second = self.said(program, self.begun("3.9"))[0]["seen"]
-        self.assertTrue(9 < second - first < 14, second - first)
-        role.until_acked("w0", 2)
-        [child] = children_of(program)
-        os.kill(child, signal.SIGKILL)
-        self.assertEqual(program.wait(), 128 + signal.SIGKILL)
-
-    def test_refuses_what_it_cannot_do(self):
-        for args, code, text in ((("--fd", "3", "--on-change", "HUP"), 2, "use --file"), (("--fd", "3", "--file", "x"), 2, "not both"),
-                                 (("--on-change", "KILL"), 2, "restart, HUP, USR1 or USR2"), (("--fd", "1"), 2, "--fd"),
-                                 (("--file", "none/key"), 1, "is not a folder")):
-            process = self.exec(*args)
-            self.assertEqual(process.wait(), code, args)
-            self.said(process, text)
-        process = self.begin("exec", "urn:none", "--", "true")
-        self.assertEqual(process.wait(), 1)
 
 
 class Get(Commands):

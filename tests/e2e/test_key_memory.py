@@ -4,7 +4,6 @@ lists each place where one may be, and how many."""
 import contextlib
 import fcntl
 import json
-import os
 import pathlib
 import secrets
 import socket
