@@ -213,10 +213,16 @@ class Breaks(Library):
                 cuts.cut()
         cutter = threading.Thread(target=keep_cutting)
         cutter.start()
-        for entity in self.entities * 2:
-            self.update(entity)
-        over.set()
-        cutter.join()
+        try:
+            rounds = 0
+            while rounds < 2 or len([request for request in cuts.asked if b"watch=true" in request]) < 6:
+                rounds += 1
+                self.assertLess(rounds, 60, cuts.asked)
+                for entity in self.entities:
+                    self.update(entity)
+        finally:
+            over.set()
+            cutter.join()
         self.update(self.entities[0])
         newest = self.keys_of(self.entities[0])
         for p in (whole, cut):
@@ -224,9 +230,9 @@ class Breaks(Library):
         begun = [{x.split()[5] for x in p.lines if x.startswith("put ")} for p in (whole, cut)]
         self.assertEqual(begun[0], begun[1])
         self.assertGreaterEqual(len(begun[0]), 16)
-        self.assertFalse([x for x in cut.lines if x.startswith("end ")])
+        ends = [sorted(x for x in p.lines if x.startswith("end ")) for p in (whole, cut)]  # before the first key of each record
+        self.assertEqual(ends[0], ends[1])
         watches = [request for request in cuts.asked if b"watch=true" in request]
-        self.assertGreater(len(watches), 2)
         self.assertTrue(all(b"&since=" in request for request in watches[1:]), watches)
         self.assertIn(b'"event":"resumed"', cuts.told)
         self.assertNotIn(b'"event":"resync"', cuts.told)
