@@ -57,7 +57,8 @@ TEST_F(key_watch_since, have_what_changed_while_there_was_no_connection) {
   save(rejected);
   forget(9);
   save(keyed(101));
-  EXPECT_EQ(watch(here()), (texts{"resumed", "put 7", "gone 8 rejected", "gone 9 forgotten", "put 101", "synced"}));
+  EXPECT_EQ(watch(here()),
+            (texts{"resumed", "put 7", "gone 8 rejected", "gone 9 forgotten", "put 101", "synced"}));
   save(keyed(3));
   EXPECT_EQ(more(), texts{"put 3"}) << "it is a watch like each other one";
 }

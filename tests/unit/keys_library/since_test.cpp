@@ -10,7 +10,8 @@ namespace {
 const std::string run = "00c0ffee00c0ffee";
 
 std::string synced_text(int revision, const std::string& more = {}) {
-  return R"({"event":"synced","revision":)" + std::to_string(revision) + R"(,"run":")" + run + "\"" + more + "}\n";
+  return R"({"event":"synced","revision":)" + std::to_string(revision) + R"(,"run":")" + run + "\"" + more +
+         "}\n";
 }
 
 class Since : public ::testing::Test {
@@ -35,7 +36,8 @@ class Since : public ::testing::Test {
   }
 
   const std::string here = put_text(1, key_text("1.0", "current", true));
-  const std::string there = put_text(1, key_text("7.0", "current", true, "77", other_device), "", other_device);
+  const std::string there =
+      put_text(1, key_text("7.0", "current", true, "77", other_device), "", other_device);
   fake_role role;
   follower program{role.path()};
   served link{-1};
@@ -78,7 +80,8 @@ TEST_F(Since, AListAfterAllIsSweptAndNothingIsAskedWhileItIsNotWhole) {
   EXPECT_EQ(next(), "") << "the list was cut";
   link.begin();
   link.chunk(put_text(3, key_text("1.1", "current", true)) + synced_text(3));
-  EXPECT_EQ(program.events(3), (texts{"gone 7.0 unknown", "end " + other_device + " all unknown", "synced 0"}));
+  EXPECT_EQ(program.events(3),
+            (texts{"gone 7.0 unknown", "end " + other_device + " all unknown", "synced 0"}));
 }
 
 TEST_F(Since, AResyncInTheGapIsAListToo) {
@@ -87,7 +90,8 @@ TEST_F(Since, AResyncInTheGapIsAListToo) {
   next();
   link.begin();
   link.chunk(mark_text(5, "resumed") + mark_text(9, "resync") + here + synced_text(9));
-  EXPECT_EQ(program.events(3), (texts{"gone 7.0 unknown", "end " + other_device + " all unknown", "synced 0"}));
+  EXPECT_EQ(program.events(3),
+            (texts{"gone 7.0 unknown", "end " + other_device + " all unknown", "synced 0"}));
 }
 
 TEST_F(Since, ADamagedLineNeedsAList) {
@@ -100,7 +104,8 @@ TEST_F(Since, ADamagedLineNeedsAList) {
 TEST_F(Since, AFullTableNeedsAListToo) {
   list();
   std::string keys;  // more of one device than the library keeps
-  for (int i = 0; i < 1025; ++i) keys += (i == 0 ? "" : ",") + key_text("2." + std::to_string(i), "next", false);
+  for (int i = 0; i < 1025; ++i)
+    keys += (i == 0 ? "" : ",") + key_text("2." + std::to_string(i), "next", false);
   const auto line = put_text(6, keys);
   for (std::size_t at = 0; at < line.size(); at += 60'000) {
     link.chunk(line.substr(at, 60'000));
