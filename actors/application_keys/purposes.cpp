@@ -34,11 +34,11 @@ result<purposes> purposes::make(const config::application_keys_config& c) {
     auto p = without_readers(name, wanted);
     p.run = to_hex(crypto::system_entropy().draw<8>());
     for (const auto& user : wanted.allow.users) {
-      CPNS_TRY(const auto id, api::user_named(user, p.setting("allow.users")));
+      CPNS_TRY(const auto id, api::own_user_named(user, p.setting("allow.users")));
       p.users.insert(id);
     }
     for (const auto& group : wanted.allow.groups) {
-      CPNS_TRY(const auto id, api::group_named(group, p.setting("allow.groups")));
+      CPNS_TRY(const auto id, api::own_group_named(group, p.setting("allow.groups")));
       p.groups.insert(id);
     }
     out.all_.emplace(name, std::move(p));

@@ -147,7 +147,7 @@ class Follow(Library):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can name another user alone")
     def test_a_refusal_names_the_key_of_the_file(self):
-        self.start(devices=1, user="nobody")
+        self.start(devices=1, user="games")
         p = self.follow("gateway")
         said = p.next()
         self.assertTrue(said.startswith("lost the role refuses (403 keys-not-allowed): "), said)
