@@ -6,9 +6,10 @@ JOBS   ?= 2
 TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo demo-cluster test test-ble bench bench-server bench-peers bench-gateway packages format lint docs clean
+.PHONY: help deps build demo demo-mqtt demo-cluster test test-ble bench bench-server bench-peers bench-gateway packages format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
+	@echo "make demo-mqtt  keys change under a mosquitto broker and MQTT clients, which do not notice; installs mosquitto (DEMO='--pnes 50')"
 	@echo "make demo-cluster  a cluster that loses a node and its primary, and no key; installs PostgreSQL, Patroni, etcd and HAProxy"
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
@@ -34,6 +35,13 @@ build: deps $(BUILD)/CMakeCache.txt
 demo: deps $(BUILD)/CMakeCache.txt
 	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports
 	@$(BUILD)/bin/cpns demo $(DEMO)
+
+# The headers of the broker may be new on this machine, so the tree is configured again.
+demo-mqtt: deps
+	@scripts/install-deps --broker
+	@cmake --preset $(PRESET) >/dev/null
+	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports cpns_mosquitto mqtt_crowd
+	@$(BUILD)/bin/cpns demo --application mqtt $(DEMO)
 
 demo-cluster: deps $(BUILD)/CMakeCache.txt
 	@scripts/install-deps --cluster

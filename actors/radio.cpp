@@ -195,6 +195,12 @@ config::diagnostics check_radio(const config::transport_config& t,
   return out;
 }
 
+result<plugins::plugin_description> describe_radio(const config::transport_config& t,
+                                                   const std::vector<config::path>& plugin_dirs,
+                                                   plugins::transport_role as) {
+  return plugins::describe_transport(spec_of(t, plugin_dirs, as));
+}
+
 status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                  plugins::transport_role as) {
   const auto spec = spec_of(t, plugin_dirs, as);

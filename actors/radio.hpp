@@ -96,6 +96,12 @@ radio_rssi_fn rssi_over(std::vector<open_radio_entry> radios);
 config::diagnostics check_radio(const config::transport_config& t,
                                 const std::vector<config::path>& plugin_dirs, plugins::transport_role as);
 
+/// What the plugin of a configured transport says of itself; a child process reads it. Errors of
+/// plugins::describe_transport.
+result<plugins::plugin_description> describe_radio(const config::transport_config& t,
+                                                   const std::vector<config::path>& plugin_dirs,
+                                                   plugins::transport_role as);
+
 /// Opens the radio and closes it again in a child process, as a role opens it at its start. plugin_failed if a
 /// resource of this machine is missing (an adapter, an address); the role would wait for it.
 status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,

@@ -1,6 +1,7 @@
 #pragma once
 // Requests and answers of a role's HTTP API as its handlers see them, without the HTTP library.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -60,6 +61,11 @@ class part_source {
     static_cast<void>(wake);
     return nullptr;
   }
+  /// Whether the last part had all that was known: the next one is asked for after a `wake`. Not called while next() runs.
+  [[nodiscard]] virtual bool drained() const { return false; }
+  /// Of an answer that goes on: after a part the next one waits for so long, so that changes in quick succession go in one. A
+  /// change that comes later than that is sent at once.
+  [[nodiscard]] virtual std::chrono::milliseconds gathers() const { return {}; }
   /// Sent when nothing was new for http_limits::heartbeat. Does not block.
   virtual std::string heartbeat() { return {}; }
 };

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -66,9 +67,7 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
       const auto self = weak.lock();
       if (!self || self->woken_.exchange(true)) return;
       boost::asio::post(self->session_->strand_, [self] {
-        if (!self->idle_) return;  // send() sees woken_
-        self->timer_.cancel();
-        self->make_next();
+        if (self->idle_) self->make_in_time();  // otherwise woken_ is seen later
       });
     });
     // The client sends nothing more: bytes or the end close its connection.
@@ -80,6 +79,8 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
           self->session_->close();
         }));
   }
+  /// All that was known is sent.
+  void go_on() { woken_ ? make_in_time() : wait(); }
   void wait() {
     if (session_->closed_) return;
     idle_ = true;
@@ -92,8 +93,22 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
           self->send(self->parts_->heartbeat());
         }));
   }
+  void make_in_time() {
+    idle_ = false;
+    const auto due = made_ + parts_->gathers();
+    if (due <= std::chrono::steady_clock::now()) {
+      timer_.cancel();
+      return make_next();
+    }
+    timer_.expires_at(due);
+    timer_.async_wait(
+        session_->on_strand([weak = this->weak_from_this()](const boost::system::error_code& ec) {
+          if (const auto self = weak.lock(); self && !ec && !self->session_->closed_) self->make_next();
+        }));
+  }
   void make_next() {
     idle_ = woken_ = false;
+    made_ = std::chrono::steady_clock::now();
     session_->expect_nothing();
     boost::asio::post(session_->shared_.workers, [self = this->shared_from_this()] {
       made_part made{self->next()};
@@ -119,7 +134,7 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
     }
     part_ = std::move(*made);
     if (s.closed_) return;
-    if (part_.empty() && parts_->goes_on()) return woken_ ? make_next() : wait();
+    if (part_.empty() && parts_->goes_on()) return go_on();
     if (!s.chunked_) {
       if (part_.empty()) return s.close_gently();
       return write(one(part_), false);
@@ -141,7 +156,7 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
                                auto& of = *self->session_;
                                wipe(self->part_);
                                if (ec || of.closed_) return of.close();
-                               if (!last) return self->make_next();
+                               if (!last) return self->parts_->drained() ? self->go_on() : self->make_next();
                                if (!of.keep_alive_) return of.close_gently();
                                of.read_head();
                              }));
@@ -152,6 +167,7 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
   place place_;  ///< as a reader of events
   std::shared_ptr<void> listening_;
   boost::asio::steady_timer timer_{session_->strand_};
+  std::chrono::steady_clock::time_point made_{};  ///< when the last next() began
   bool idle_ = false;
   std::atomic<bool> woken_ = false;  ///< something may be new since the last next() began
   std::string head_, part_;

@@ -64,6 +64,7 @@ std::optional<bytes> from_hex(std::string_view text) {
 
 std::string to_base64(byte_view b) {
   std::string out;
+  out.reserve((b.size() + 2) / 3 * 4);  // growing would leave a copy behind
   for (std::size_t i = 0; i < b.size(); i += 3) {
     const std::size_t n = std::min<std::size_t>(3, b.size() - i);
     std::uint32_t v = 0;

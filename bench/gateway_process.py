@@ -75,15 +75,15 @@ class MemoryServer(server_process.Server):
 
 
 class Gateway:
-    """`cpns gateway` with the radio of bench/bundle."""
+    """`cpns gateway` with the radio of bench/bundle. `more`: YAML beside the other sections."""
 
-    def __init__(self, cpns, radio, home, pnes, server):
+    def __init__(self, cpns, radio, home, pnes, server, more=""):
         self.home, self.socket, self.process = home, home / "state/gateway.sock", None
         text = replaced((home / "gateway.yaml").read_text(), ("127.0.0.1:7443", f"{server.host}:{server.port}"))
         begin, end = text.index("transports:\n"), text.index("validation:\n")
         transports = f"transports:\n  - name: radio\n    plugin: '{radio}'\n    params: {{socket: '{home}/radio'}}\n\n"
         self.text = (text[:begin] + transports + text[end:]
-                     + f"limits:\n  devices: {max(pnes + 1000, 100_000)}\n  links: {pnes * 2 + 1000}\n")
+                     + f"limits:\n  devices: {max(pnes + 1000, 100_000)}\n  links: {pnes * 2 + 1000}\n" + more)
         self.set_rekey("365d")
         with open(home / "gateway.log", "w") as log:
             self.process = subprocess.Popen([cpns, "gateway", "--config", home / "bench.yaml"], stdin=subprocess.DEVNULL, stderr=log)
@@ -174,3 +174,22 @@ class Pnes:
         self.process.kill()
         self.process.wait()
 
+
+
+class KeyReader:
+    """bench_key_reader, when it has all keys."""
+
+    def __init__(self, program, socket_path, purpose):
+        self.process = subprocess.Popen([program, socket_path, purpose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "synced\n":
+            self.kill()
+            raise RuntimeError("a program that reads keys ended with an error")
+
+    def puts(self):
+        """Ends it. The changes that it was told."""
+        said, _ = self.process.communicate(timeout=READY)
+        return json.loads(said)["puts"]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()

@@ -9,6 +9,7 @@
 #include "api/routes.hpp"
 #include "api/strict_json.hpp"
 #include "base/bytes.hpp"
+#include "base/ids.hpp"
 #include "base/secret.hpp"
 #include "cli/commands.hpp"
 #include "cli/keys/key_socket.hpp"
@@ -29,6 +30,7 @@ struct keys_options {
 /// output are not: they end with the process.
 done_or<void> read_keys(const keys_options& o, const std::string& list,
                         const std::function<void(const std::string& text, const boost::json::object&)>& use) {
+  if (!o.entity.empty()) CPNS_CHECK(entity_id::parse(o.entity));
   CPNS_TRY(const auto path, keys::key_socket_of(o.where));
   CPNS_TRY(auto role, api::client::connect(path, keys::access_hint));
   auto target = "/v1/" + list + "/" + api::encode_percent(o.purpose);

@@ -26,6 +26,11 @@ constexpr std::string_view restarting = "restart";
 constexpr std::string_view one_key = "{each use}{identity} {key}\n{end}";
 constexpr std::string_view place_word = "{place}";  // of the arguments
 constexpr int no_descriptor = -1;
+/// In which a program has to get its handler for the signal of a change, and after which a death by that signal is its own.
+constexpr seconds handler_time{10};
+constexpr milliseconds handler_look{20};
+/// A signal that is blocked for so long is one that the program will ask for.
+constexpr milliseconds blocked_time{100};
 
 struct exec_options {
   keys::key_socket_options where{};
@@ -77,6 +82,7 @@ class key_runner {
   /// False: no program runs that would end.
   bool pass_on(const keys::signal_door::arrived& got) {
     if (!program_) return got.number == SIGHUP;
+    if (got.number == on_change_) told_at_.reset();
     if (!got.of_terminal) program_->send(got.number);
     if (got.number != SIGHUP) ending_ = true;
     return true;
@@ -91,13 +97,51 @@ class key_runner {
   std::optional<int> turn_program() {
     if (!program_) return std::nullopt;
     if (const auto code = program_->ended()) {
-      const bool expected = program_->stopping() && !ending_;
+      const bool expected = !ending_ && (program_->stopping() || died_of_a_change());
       program_.reset();
+      tell_by_.reset();
       if (!expected) return code;
     } else {
       program_->turn();
+      tell();
     }
     return std::nullopt;
+  }
+
+  /// It had a handler when the signal was sent, and none any more when it arrived, as between two programs of one process.
+  bool died_of_a_change() const {
+    if (!told_at_ || program_->killed_by() != on_change_) return false;
+    if (std::chrono::steady_clock::now() - *told_at_ > handler_time) return false;
+    keys::say(options_.program.front() + " died of the signal of a change; it is started again");
+    return true;
+  }
+
+  bool would_take(keys::instant now) {
+    const auto is = program_->reception_of(on_change_);
+    if (is != keys::program::reception::blocked) {
+      blocked_since_.reset();
+      return is == keys::program::reception::handled;
+    }
+    if (!blocked_since_) blocked_since_ = now;
+    return now - *blocked_since_ >= blocked_time;
+  }
+
+  /// Sends the signal of a change as soon as the program has a handler for it: before, it would die of it.
+  void tell() {
+    if (!tell_by_ || program_->stopping()) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (would_take(now)) {
+      program_->send(on_change_);
+      told_at_ = now;
+      tell_by_.reset();
+    } else if (now >= *tell_by_) {
+      keys::say(options_.program.front() + " has no handler for the signal " + options_.on_change +
+                "; it is started again with the new key");
+      program_->stop();
+      tell_by_.reset();
+    } else {
+      next_look_ = now + handler_look;
+    }
   }
 
   done_or<void> update() {
@@ -112,7 +156,7 @@ class key_runner {
       if (!program_ && in_place) CPNS_CHECK(start());
     }
     retries_ = !in_place;
-    if (in_place && !(program_ && program_->stopping())) watch_.in_force(watch_.newest());
+    if (in_place && !tell_by_ && !(program_ && program_->stopping())) watch_.in_force(watch_.newest());
     return {};
   }
 
@@ -121,6 +165,7 @@ class key_runner {
     if (program_ && !program_->stopping()) {
       keys::say(options_.entity + " has no key any more; " + options_.program.front() + " is stopped");
       program_->stop();
+      tell_by_.reset();
     }
     if (file_) file_->remove();
     given_.clear();
@@ -141,10 +186,12 @@ class key_runner {
     given_ = content;
     written_ = true;
     if (!program_ || program_->stopping()) return;
-    if (on_change_ == 0)
-      program_->stop();
-    else
-      program_->send(on_change_);
+    if (on_change_ == 0) return program_->stop();
+    if (!tell_by_) {
+      tell_by_ = std::chrono::steady_clock::now() + handler_time;
+      blocked_since_.reset();
+    }
+    tell();
   }
 
   done_or<void> start() {
@@ -168,12 +215,15 @@ class key_runner {
     }
     CPNS_TRY(auto started, keys::program::start(with));
     program_.emplace(std::move(started));
+    told_at_.reset();
+    blocked_since_.reset();
     return {};
   }
 
   [[nodiscard]] keys::instant due() const {
     auto first = watch_.due();
     if (program_) first = std::min(first, program_->due());
+    if (tell_by_) first = std::min(first, next_look_);
     if (retries_ && !ending_ && watch_.table().synced()) first = std::min(first, next_attempt_);
     return first;
   }
@@ -193,6 +243,10 @@ class key_runner {
   bool retries_ = false;  ///< the newest key could not be written
   keys::growing_pause pause_;
   keys::instant next_attempt_{};
+  std::optional<keys::instant> tell_by_;  ///< the program is to get the signal of a change until then
+  std::optional<keys::instant> told_at_;  ///< it got one
+  std::optional<keys::instant> blocked_since_;
+  keys::instant next_look_{};
 };
 
 done_or<int> exec_with_key(const exec_options& o) {
@@ -244,6 +298,7 @@ void add_keys_exec(CLI::App& keys, int& code) {
             "the variable CPNS_KEY_FILE, mode 0600, or at the descriptor whose number is in CPNS_KEY_FD; "
             "{place} in its\n"
             "arguments is replaced by that path or number. No key is in its arguments or its environment.\n"
+            "A signal waits until the program has a handler for it; without one for 10 s it is restarted. "
             "A restart is SIGTERM, after 10 s SIGKILL, and a new start. When the device has no key any more "
             "(forgotten, reset,\n"
             "...) the program is stopped until the next key. SIGTERM, SIGINT and SIGHUP are passed on.\n"

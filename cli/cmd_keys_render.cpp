@@ -69,8 +69,7 @@ class renderer {
     auto content = form_.fill(watch_.table().all(), options_.purpose);
     if (!written_ || *written_ != content) {
       command_done_ = false;
-      if (const auto done = file_.write(content.expose()); !done)
-        return failed(done.error().message() + "; the file is as it was");
+      if (const auto done = file_.write(content.expose()); !done) return failed(done.error().message());
       written_ = std::move(content);
     }
     if (command_done_ || options_.command.empty()) return in_force();

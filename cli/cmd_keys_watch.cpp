@@ -1,6 +1,8 @@
 // `cpns keys watch`: follows the application keys of a purpose, for people and for scripts.
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -23,6 +25,22 @@ struct key_watch_options {
   keys::key_socket_options where{};
   std::string purpose, entity;
   bool with_keys = false, json = false;
+};
+
+/// Standard output keeps what it wrote in its buffer, and a command that follows keys runs for months. So it gets a buffer
+/// that is wiped. One object in a process.
+class wiped_output {
+ public:
+  wiped_output() { std::setvbuf(stdout, buffer_.data(), _IOFBF, buffer_.size()); }
+  /// False: it cannot be written.
+  bool flush() {
+    const bool written = static_cast<bool>(std::cout.flush());
+    wipe(buffer_.data(), buffer_.size());
+    return written;
+  }
+
+ private:
+  static inline std::array<char, std::size_t{16} * 1024> buffer_;  ///< in use until the end of the process
 };
 
 void print_change(const keys::key_change& c, bool with_keys) {
@@ -58,6 +76,7 @@ void print_line(const key_watch_options& o, const keys::key_table& table, const 
 done_or<int> watch_keys(const key_watch_options& o) {
   CPNS_TRY(const auto path, keys::key_socket_of(o.where));
   if (!o.entity.empty()) CPNS_CHECK(entity_id::parse(o.entity));
+  wiped_output output;
   keys::signal_door signals;
   keys::key_watch watch({.socket = path, .purpose = o.purpose, .only = o.entity}, keys::say);
   for (;;) {
@@ -65,7 +84,7 @@ done_or<int> watch_keys(const key_watch_options& o) {
     CPNS_CHECK(watch.turn([&](const auto& line, std::string_view raw, const auto& changes) {
       print_line(o, watch.table(), line, raw, changes);
     }));
-    if (!std::cout.flush())
+    if (!output.flush())
       return fail(command_failed{error{errc::config_file, "standard output cannot be written"}});
     std::vector<pollfd> polled{{signals.fd(), POLLIN, 0}};
     watch.add_to(polled);

@@ -5,8 +5,6 @@
 #include <iostream>
 #include <optional>
 
-#include "actors/application_keys/gateway_offer.hpp"
-#include "actors/application_keys/key_socket.hpp"
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
@@ -50,8 +48,7 @@ struct served_server : served<running_server, config::server_config> {
 };
 struct served_gateway : served<running_gateway, config::gateway_config> {
   using served::served;
-  std::unique_ptr<actors::offered_keys> offered;
-  std::unique_ptr<actors::key_socket> keys;
+  served_keys keys;
 };
 
 /// The routes of a role with those of its data keys.
@@ -122,12 +119,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                            with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
                                        running->store.keys()),
                            *running->audit, running->changes, role->counted()));
-  if (c.application_keys) {
-    running->offered = std::make_unique<actors::offer_with_previous>(
-        std::make_unique<actors::gateway_offer>(running->store.sealed(), c.amnesia_budget), role->previous());
-    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "gateway", *running->offered,
-                                                      role->offered_changes(), role->programs()));
-  }
+  CPNS_TRY(running->keys, serve_keys(c, *running));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .trail = running->audit.get(),
@@ -143,7 +135,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       .drain =
           [running](const config::gateway_config&) {
             running->role->programs().close();  // the programs end before the radios do
-            running->keys.reset();
+            running->keys.socket.reset();
             running->api.reset();
             running->role->drain();
           },
@@ -175,10 +167,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                        .configuration = [of = &*running->configuration] { return of->json(); }},
                       with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
                       *running->audit, *running->changes, role->counted()));
-  if (c.application_keys) {
-    CPNS_TRY(running->keys, actors::key_socket::start(*c.application_keys, "pne", *role->offered(),
-                                                      role->offered_changes(), role->programs()));
-  }
+  CPNS_TRY(running->keys, serve_keys(c, *role));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .trail = running->audit.get(),

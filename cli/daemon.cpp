@@ -1,7 +1,9 @@
 #include "cli/daemon.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -85,6 +87,20 @@ constexpr std::uint64_t other_files = 128;  // stores, logs, control sockets
 void forbid_core_files() {
   // RLIMIT_CORE does not hold where the system pipes core files to a program.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void bind_libraries_at_once(char* const* argv) {
+  constexpr const char* wish = "LD_BIND_NOW";
+  if (std::getenv(wish) != nullptr) {
+    ::unsetenv(wish);  // programs that this one starts have nothing to do with it
+    return;
+  }
+  // The link itself would give the process another name in lists.
+  std::array<char, PATH_MAX> path{};
+  if (::getauxval(AT_SECURE) != 0 || ::readlink("/proc/self/exe", path.data(), path.size() - 1) <= 0) return;
+  ::setenv(wish, "1", 1);
+  ::execv(path.data(), argv);
+  ::unsetenv(wish);
 }
 
 void write_log_before_terminate() {

@@ -18,6 +18,11 @@ namespace cpns::cli {
 /// Forbids core files, in which keys and passwords would lie; nobody but root can read the memory.
 void forbid_core_files();
 
+/// A library that binds a function at its first call saves the vector registers on the stack for that, and these may have a
+/// part of a key. So this starts the program again, once, with all functions bound from the start. Returns in the second
+/// one, or if the system refuses. Call it before anything else has an effect.
+void bind_libraries_at_once(char* const* argv);
+
 /// From now on std::terminate writes the queued lines of the log, for at most 200 ms, before it ends the process.
 void write_log_before_terminate();
 

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <string_view>
 
 #include "actors/radio.hpp"
 #include "cli/allocator.hpp"
@@ -10,8 +13,19 @@
 #include "plugins/host/loader.hpp"
 #include "plugins/isolation/process.hpp"
 
+namespace {
+
+/// Of commands that work with keys for long.
+bool holds_keys(std::string_view command) {
+  constexpr std::array<std::string_view, 5> all{"server", "gateway", "pne", "demo", "keys"};
+  return std::find(all.begin(), all.end(), command) != all.end();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace cpns;
+  if (argc > 1 && holds_keys(argv[1])) cli::bind_libraries_at_once(argv);
   cli::forbid_core_files();
   cli::write_log_before_terminate();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
@@ -43,9 +57,16 @@ int main(int argc, char** argv) {
     return actors::check_radio(t, dirs, side_of(role));
   };
   cli::add_config(app, code, check);
-  const cli::doctor::tools tools{check, [side_of](const auto& t, const auto& dirs, config::role_kind role) {
+  const auto describe = [side_of](const config::transport_config& t, const std::vector<config::path>& dirs,
+                                  config::role_kind role) -> result<cli::doctor::radio_facts> {
+    CPNS_TRY(const auto plugin, actors::describe_radio(t, dirs, side_of(role)));
+    return cli::doctor::radio_facts{plugin.name, plugins::with_presets(plugin, side_of(role), t.params)};
+  };
+  const cli::doctor::tools tools{check,
+                                 [side_of](const auto& t, const auto& dirs, config::role_kind role) {
                                    return actors::try_radio(t, dirs, side_of(role));
-                                 }};
+                                 },
+                                 describe};
   cli::add_doctor(app, code, tools);
   cli::add_support_bundle(app, code, tools, CPNS_VERSION);
   try {

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "actors/application_keys/gateway_offer.hpp"
+#include "actors/application_keys/previous_keys.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/rewrap.hpp"
@@ -100,6 +102,22 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   if (auto key = anchor_key_place(c)) of_trail.push_back(std::move(*key));
   const auto open = [memory = memory_of(c).store](const auto& folder) { return open_slots(folder, memory); };
   return actors::pne_role::start(c, *protector, devices, open, std::move(of_trail));
+}
+
+result<served_keys> serve_keys(const config::gateway_config& c, running_gateway& on) {
+  served_keys out;
+  if (!c.application_keys) return out;
+  out.offered = std::make_unique<actors::offer_with_previous>(
+      std::make_unique<actors::gateway_offer>(on.store.sealed(), c.amnesia_budget), on.role->previous());
+  CPNS_TRY(out.socket, actors::key_socket::start(*c.application_keys, "gateway", *out.offered,
+                                                 on.role->offered_changes(), on.role->programs()));
+  return out;
+}
+
+result<std::unique_ptr<actors::key_socket>> serve_keys(const config::pne_config& c, actors::pne_role& role) {
+  if (!c.application_keys) return nullptr;
+  return actors::key_socket::start(*c.application_keys, "pne", *role.offered(), role.offered_changes(),
+                                   role.programs());
 }
 
 result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/application_keys/key_socket.hpp"
+#include "actors/application_keys/offered_keys.hpp"
 #include "actors/pn_gw/gateway_role.hpp"
 #include "actors/pne/pne_role.hpp"
 #include "audit/trail.hpp"
@@ -37,6 +39,14 @@ struct running_gateway {
 result<running_server> start_server(const config::server_config& c);
 result<running_gateway> start_gateway(const config::gateway_config& c);
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c);
+/// The key socket of a gateway, which reads `offered`.
+struct served_keys {
+  std::unique_ptr<actors::offered_keys> offered;
+  std::unique_ptr<actors::key_socket> socket;
+};
+/// Empty without application_keys. The role outlives it.
+result<served_keys> serve_keys(const config::gateway_config& c, running_gateway& on);
+result<std::unique_ptr<actors::key_socket>> serve_keys(const config::pne_config& c, actors::pne_role& role);
 /// The trail of a PNE process whose role runs, which locks the key files.
 result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c);
 /// At SIGHUP: opens the file again after a rotation, and logs if that fails.

@@ -247,6 +247,11 @@ std::string timers(const trial_options& o) {
   return "\ntimers:\n  answer_timeout: " + config::duration_text(o.answer_timeout) + "\n";
 }
 
+std::string application_keys(const std::string& socket, const std::string& user) {
+  return "\napplication_keys:\n  socket: " + quote(socket) +
+         "\n  purposes:\n    mqtt:\n      allow:\n        users: [" + quote(user) + "]\n";
+}
+
 std::string tail(const trial_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
   if (role == "server" && o.server_steps) out += "  components:\n    server: debug\n";
@@ -287,13 +292,17 @@ std::string gateway_yaml(const trial_options& o) {
          "kind: rocksdb\n"
          "  path: state/gateway\n" +
          protector("gateway") + transports(o, params) + links(o) + timers(o) +
-         "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" + tail(o, "gateway");
+         "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" +
+         (o.key_sockets ? application_keys(o.key_sockets->gateway, o.key_sockets->gateway_user) : "") +
+         tail(o, "gateway");
 }
 
 std::string pne_yaml(const trial_options& o) {
   const auto params = o.pne_params.empty() && o.plugin == "tcp" ? default_pne_params() : o.pne_params;
   return head("pne", "A bench of PNEs in one process") + "devices_file: devices.csv\nkeys_dir: state/pne\n" +
-         transports(o, params) + protector("pne") + tail(o, "pne");
+         transports(o, params) + protector("pne") +
+         (o.key_sockets ? application_keys(o.key_sockets->pne, o.key_sockets->pne_user) : "") +
+         tail(o, "pne");
 }
 
 result<trial_report> make_trial_folder(const trial_options& o) {

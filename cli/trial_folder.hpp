@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@
 #include "config/schema.hpp"
 
 namespace cpns::cli {
+
+/// The sockets of gateway and PNEs for application keys of the purpose `mqtt`, each for one user.
+struct trial_key_sockets {
+  std::filesystem::path gateway, pne;
+  std::string gateway_user, pne_user;
+};
 
 struct trial_options {
   std::filesystem::path folder{};
@@ -37,9 +44,10 @@ struct trial_options {
   milliseconds rekey = std::chrono::hours(24);
   milliseconds answer_timeout = config::gateway_timers{}.answer_timeout;  ///< of the gateway
   bool json_logs = false;
-  bool server_steps = false;   ///< the server logs each step of an assignment
-  bool ready_files = false;    ///< each role writes state/ROLE.ready
-  bool isolated = false;       ///< each radio runs in a child process
+  bool server_steps = false;                       ///< the server logs each step of an assignment
+  bool ready_files = false;                        ///< each role writes state/ROLE.ready
+  bool isolated = false;                           ///< each radio runs in a child process
+  std::optional<trial_key_sockets> key_sockets{};  ///< without: no application keys
   bool memory_server = false;  ///< the server's store is in memory, without the user and the devices
 };
 

@@ -1,7 +1,7 @@
 # `cmake --install BUILD --prefix DIR`: the program with its plugins, and headers, examples and pages for authors of plugins. Paths are relative
 # to the program, so the folder can be moved. Included when all targets exist. Component `sdk`: all that authors of plugins need and the program
 # does not; `keys` and `keys_dev`: libcpns-keys, for programs that use application keys; `mosquitto`: the plugin
-# for that broker; the rest is of the component `cpns`.
+# for that broker, and the clients of its demo; the rest is of the component `cpns`.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS cpns RUNTIME DESTINATION bin)
@@ -54,6 +54,9 @@ if(TARGET cpns_mosquitto)
   install(FILES consumers/mosquitto/sample/mosquitto.conf consumers/mosquitto/sample/cpns.acl consumers/examples/mqtt_sensor.c
     DESTINATION share/doc/cpns-mosquitto/examples COMPONENT mosquitto)
   install(FILES docs/application-keys.md DESTINATION share/doc/cpns-mosquitto COMPONENT mosquitto)
+  if(TARGET mqtt_crowd)
+    install(PROGRAMS $<TARGET_FILE:mqtt_crowd> DESTINATION lib/cpns COMPONENT mosquitto)  # the clients of `cpns demo --application mqtt`
+  endif()
 endif()
 
 # What the commands say of themselves, as pages for man and completion for bash. Sanitizers slow the many calls down.

@@ -82,7 +82,7 @@ set(CPACK_DEBIAN_CPNS_PACKAGE_NAME cpns)
 set(CPACK_DEBIAN_CPNS_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_CPNS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_CPNS_PACKAGE_DEPENDS "systemd (>= 252)")
-set(CPACK_DEBIAN_CPNS_PACKAGE_SUGGESTS "bluez, cpns-transport-sdk, logrotate, openssl")
+set(CPACK_DEBIAN_CPNS_PACKAGE_SUGGESTS "bluez, cpns-mosquitto, cpns-transport-sdk, logrotate, openssl")
 file(WRITE "${made}/conffiles" "/etc/logrotate.d/cpns\n")
 set(CPACK_DEBIAN_CPNS_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/packaging/scripts/postinst;${PROJECT_SOURCE_DIR}/packaging/scripts/prerm;${PROJECT_SOURCE_DIR}/packaging/scripts/postrm;${made}/conffiles")
 
@@ -112,11 +112,14 @@ set(CPACK_DEBIAN_KEYS_DEV_PACKAGE_DEPENDS "libcpns-keys0 (>= ${PROJECT_VERSION})
 
 set(CPACK_COMPONENT_MOSQUITTO_DESCRIPTION "application keys of a CPNS gateway for the mosquitto broker
 A plugin for mosquitto 2.0: MQTT clients on the devices come in with TLS-PSK, by
-keys that gateway and device derive and that change while the broker runs.")
+keys that gateway and device derive and that change while the broker runs.
+
+The package has the clients of `cpns demo --application mqtt`, too.")
 set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_NAME cpns-mosquitto)
 set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_RECOMMENDS "mosquitto (>= 2.0)")
+set(CPACK_DEBIAN_MOSQUITTO_PACKAGE_SUGGESTS "cpns")
 include(CPack)
 
 # No table of functions stays writable for an attacker who can write to memory.
@@ -127,5 +130,6 @@ endforeach()
 # The radios and the program, but none of the tests.
 if(TARGET pages)
   add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages cpns_keys keys_page $<TARGET_NAME_IF_EXISTS:cpns_mosquitto>
+    $<TARGET_NAME_IF_EXISTS:mqtt_crowd>
     WORKING_DIRECTORY "${CMAKE_BINARY_DIR}" USES_TERMINAL)
 endif()

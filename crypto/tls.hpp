@@ -58,6 +58,14 @@ result<tls_context> make_client_tls(const tls_files& files);
 /// The side of a client of the HTTP API; errors as above. Call name_host for each connection.
 result<tls_context> make_api_client_tls(const tls_files& files);
 
+/// The only SAN URI of the first certificate in this file. config_file, config_range and crypto_certificate as above;
+/// peer_identity if it does not have exactly one. [thread-safe]
+result<std::string> uri_of_certificate(const std::string& certificate_file);
+/// Whether the first certificate in this file, with the intermediates after it, leads to an authority in `ca_file`, as the
+/// peer of a role checks it. Dates and revocation lists are not considered. crypto_certificate if it does not, or if a file
+/// is not PEM; config_file and config_range as above. [thread-safe]
+status check_issuer(const std::string& certificate_file, const std::string& ca_file, tls_role role);
+
 struct tls_file_fault {
   std::string tls_files::*file;  ///< the faulty file
   error what;                    ///< as of make_server_tls and make_client_tls

@@ -50,6 +50,9 @@ result<pkey_ptr> read_key(const std::string& path) {
   return key;
 }
 
+/// The certificates in it belong to somebody else.
+void free_stack(STACK_OF(X509) * all) { sk_X509_free(all); }
+
 status check_usage(X509* own, const std::string& path, tls_role role) {
   const bool server = is_server(role);
   const auto usage = X509_get_extended_key_usage(own);
@@ -149,6 +152,37 @@ std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role rol
   if (!files.crl.empty() && roots && chain)
     note(&tls_files::crl, crl_set::read(files, *roots, *chain, nullptr));
   return out;
+}
+
+result<std::string> uri_of_certificate(const std::string& certificate_file) {
+  ERR_clear_error();
+  CPNS_TRY(const auto chain, read_certificates("certificate", certificate_file));
+  return only_uri(chain.front().get(), "the");
+}
+
+status check_issuer(const std::string& certificate_file, const std::string& ca_file, tls_role role) {
+  ERR_clear_error();
+  CPNS_TRY(const auto chain, read_certificates("certificate", certificate_file));
+  CPNS_TRY(const auto roots, read_certificates("CA", ca_file));
+  const handle<X509_STORE, X509_STORE_free> trusted{X509_STORE_new()};
+  const handle<X509_STORE_CTX, X509_STORE_CTX_free> check{X509_STORE_CTX_new()};
+  const handle<STACK_OF(X509), free_stack> between{sk_X509_new_null()};
+  bool good = trusted && check && between;
+  for (const auto& root : roots) good = good && X509_STORE_add_cert(trusted.get(), root.get()) == 1;
+  for (std::size_t i = 1; i < chain.size(); ++i)
+    good = good && sk_X509_push(between.get(), chain[i].get()) > 0;
+  good = good && X509_STORE_CTX_init(check.get(), trusted.get(), chain.front().get(), between.get()) == 1 &&
+         X509_STORE_CTX_set_purpose(check.get(),
+                                    is_server(role) ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT) == 1;
+  if (!good) {
+    ERR_clear_error();
+    return fail(errc::internal, "OpenSSL cannot check a certificate");
+  }
+  X509_STORE_CTX_set_flags(check.get(), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(check.get()) == 1) return {};
+  const int why = X509_STORE_CTX_get_error(check.get());
+  ERR_clear_error();
+  return fail(errc::crypto_certificate, X509_verify_cert_error_string(why));
 }
 
 }  // namespace cpns::crypto

@@ -119,17 +119,11 @@ status write_new(const std::filesystem::path& path, byte_view content,
   return {};
 }
 
-}  // namespace
-
-status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
-                    const std::function<void(file_step)>& at, mode_t mode) {
+status replace(const std::filesystem::path& temporary, const std::filesystem::path& path, byte_view content,
+               if_exists rule, const std::function<void(file_step)>& at, mode_t mode) {
   const auto step = [&](file_step s) {
     if (at) at(s);
   };
-  // A new key file must not remove a file that exists: people name a new key server.kek.new, and later replace it by
-  // one that is called server.kek again.
-  auto temporary = path;
-  temporary += rule == if_exists::refuse ? ".creating" : ".new";
   // A crash may leave this file behind; its content was never acknowledged.
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
     return fail(file_error(errno, errc::store_unavailable,
@@ -149,6 +143,22 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   CPNS_CHECK(sync_folder(folder_of(path)));
   step(file_step::folder_synced);
   return {};
+}
+
+}  // namespace
+
+status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
+                    const std::function<void(file_step)>& at, mode_t mode) {
+  // A new key file must not remove a file that exists: people name a new key server.kek.new, and later replace it by
+  // one that is called server.kek again.
+  auto temporary = path;
+  temporary += rule == if_exists::refuse ? ".creating" : ".new";
+  return replace(temporary, path, content, rule, at, mode);
+}
+
+status replace_file_by(const std::filesystem::path& temporary, const std::filesystem::path& path,
+                       byte_view content, const std::function<void(file_step)>& at, mode_t mode) {
+  return replace(temporary, path, content, if_exists::replace, at, mode);
 }
 
 }  // namespace cpns::storage

@@ -41,4 +41,9 @@ enum class file_step : std::uint8_t { opened, half_written, written, synced, ren
 status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
                     const std::function<void(file_step)>& at = {}, mode_t mode = 0600);
 
+/// The same as with if_exists::replace, by another temporary file in the same folder: for a file that several processes
+/// replace at the same time, each by one of its own.
+status replace_file_by(const std::filesystem::path& temporary, const std::filesystem::path& path,
+                       byte_view content, const std::function<void(file_step)>& at = {}, mode_t mode = 0600);
+
 }  // namespace cpns::storage

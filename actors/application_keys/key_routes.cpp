@@ -162,7 +162,11 @@ class watch final : public api::part_source {
   std::shared_ptr<void> listen(std::function<void()> wake) override {
     return service_->changes().listen(std::move(wake));
   }
+  [[nodiscard]] bool drained() const override { return drained_; }
+  /// A gateway that renews many keys at a time has some changes in each part, and one acknowledgement for all of them.
+  [[nodiscard]] std::chrono::milliseconds gathers() const override { return std::chrono::milliseconds{10}; }
   result<std::string> next() override {
+    drained_ = false;
     CPNS_CHECK(at_ == stage::list ? add_page() : add_changes());
     if (at_ == stage::gap && place_ >= target_) {
       at_ = stage::changes;
@@ -206,6 +210,7 @@ class watch final : public api::part_source {
       document_.mark("resync", place_);
       return {};
     }
+    drained_ = batch.changes.size() < changes_per_part;
     const bool any = batch.last != place_;
     for (const auto& [entity, number] : batch.changes) {
       place_ = number;
@@ -235,6 +240,7 @@ class watch final : public api::part_source {
   std::string after_;
   std::size_t unreadable_ = 0;  ///< of the pages since the beginning, or the last `resync`
   stage at_ = stage::list;
+  bool drained_ = false;
 };
 
 /// nullopt: the parameter is left out.

@@ -15,14 +15,13 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/temporary_folder.hpp"
-#include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/demo/application.hpp"
+#include "cli/demo/application_report.hpp"
 #include "cli/demo/deployment.hpp"
 #include "cli/demo/progress.hpp"
-#include "cli/demo/room.hpp"
 #include "cli/demo/timeline.hpp"
-#include "cli/plugin_argument.hpp"
-#include "plugins/host/moniker.hpp"
+#include "cli/terminal.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -40,11 +39,18 @@ class demonstration {
 
   int run() {
     raise_file_limit();
+    if (!options_.application.empty()) {
+      auto made = mqtt_application::make(options_);
+      if (!made) return report(made.error());
+      application_ = std::move(*made);
+      options_.key_sockets = application_->sockets();
+    }
     if (const auto made = make_folder(); !made) return report(made.error());
     const bool one_process = options_.transport != "tcp";
     deployment_ = one_process ? make_one_process(options_, folder_ + "/home")
                               : make_processes(options_, folder_ + "/home", cancelled);
     const int code = play(one_process);
+    if (application_) application_->stop();
     deployment_->stop();
     deployment_.reset();
     return code;
@@ -89,12 +95,69 @@ class demonstration {
       return failed_code_;
     settle();
     used_ = deployment_->usage();
-    if (!(orders_updates(options_) ? order_updates() : await_updates())) return failed_code_;
-    settle();
-    if (!wake_up()) return failed_code_;
-    settle();
+    if (!(application_ ? use_keys() : renew_keys())) return failed_code_;
     sum_up();
-    return timeline_.keyed() >= options_.pnes ? exit_done : exit_failed;
+    return timeline_.keyed() >= options_.pnes ? end_of_application() : exit_failed;
+  }
+
+  bool renew_keys() {
+    if (!(orders_updates(options_) ? order_updates() : await_updates())) return false;
+    settle();
+    if (!wake_up()) return false;
+    settle();
+    return true;
+  }
+
+  /// The clients run while the keys of all PNEs change.
+  bool use_keys() {
+    steps_shown_ = false;
+    auto entities = timeline_.others(options_.pnes - 1);
+    entities.insert(entities.begin(), timeline_.first());
+    if (const auto started = application_->start(folder_, options_.keep.empty() ? "" : folder_, entities);
+        !started)
+      return cancelled() ? give_up_early() : give_up(started.error());
+    say("\n" + paint(colour::bold, "Application mqtt") +
+        ": a mosquitto broker on 127.0.0.1:" + std::to_string(application_->port()) +
+        " and an MQTT client of each PNE. For each message a client makes a new TLS-PSK\nconnection with the "
+        "newest key of its PNE. Each PNE gets another key every " +
+        std::to_string(rekey_of(options_)) + " s, for " + std::to_string(options_.seconds) + " s.");
+    say(application_heads());
+    const auto began = steady::now();
+    const auto confirmed = timeline_.confirmations();
+    const auto row_every = seconds{std::max({rekey_of(options_), options_.seconds / 15, 1U})};
+    auto row_at = began + row_every;
+    const auto show_row = [&] {
+      renewed_ = timeline_.confirmations() - confirmed;
+      used_for_ = std::chrono::round<seconds>(steady::now() - began);
+      say(application_row(used_for_, renewed_, timeline_.epoch(timeline_.first()), application_->look()));
+      row_at += row_every;
+    };
+    const auto end = began + seconds{options_.seconds};
+    const auto no_line = [] { return std::string{}; };
+    if (!wait_for(
+            "the clients", seconds{options_.seconds} + base_timeout,
+            [&] {
+              if (steady::now() >= row_at && row_at < end) show_row();
+              return steady::now() >= end;
+            },
+            no_line))
+      return false;
+    application_->end_clients();
+    if (!wait_for(
+            "the end of the clients", base_timeout,
+            [this] { return application_->has_ended() && application_->broken().empty(); }, no_line))
+      return false;
+    show_row();
+    return true;
+  }
+
+  int end_of_application() {
+    if (!application_) return exit_done;
+    const auto why = application_failure(renewed_, application_->look());
+    if (why.empty()) return exit_done;
+    std::cerr << "cpns: " << why
+              << (options_.keep.empty() ? "; run it with --keep DIR and read DIR/clients.log" : "") << "\n";
+    return exit_failed;
   }
 
   bool await_updates() {
@@ -177,6 +240,10 @@ class demonstration {
     failed_code_ = report(why);
     return false;
   }
+  bool give_up_early() {
+    failed_code_ = stop_early();
+    return false;
+  }
 
   /// So many PNEs must be updated: all of them would take as long as their timers.
   static std::size_t part_of(std::size_t all) { return std::max<std::size_t>(1, all / 100); }
@@ -211,10 +278,8 @@ class demonstration {
       }
       std::string wrong = deployment_->broken();
       if (wrong.empty()) wrong = give_up_reason_;
-      if (cancelled()) {
-        failed_code_ = stop_early();
-        return false;
-      }
+      if (wrong.empty() && application_) wrong = application_->broken();
+      if (cancelled()) return give_up_early();
       if (wrong.empty() && steady::now() > deadline)
         wrong = "timed out after " + std::to_string(timeout.count()) + " s of waiting for " + what + "; " +
                 std::to_string(timeline_.keyed()) + " of " + std::to_string(options_.pnes) +
@@ -225,7 +290,7 @@ class demonstration {
         failed_code_ = exit_failed;
         return false;
       }
-      progress_.show(line());
+      if (const auto text = line(); !text.empty()) progress_.show(text);
       std::this_thread::sleep_for(poll_interval);
     }
   }
@@ -257,7 +322,7 @@ class demonstration {
   }
 
   void print(const timeline_line& l) {
-    if (options_.json) return;
+    if (options_.json || !steps_shown_) return;
     progress_.clear();
     std::printf("  %s  %s  %-22s %s\n", paint(colour::dim, fmt_ms(l.ms)).c_str(),
                 paint(colour::blue, step_text(l.step)).c_str(), l.from_to.c_str(), l.what.c_str());
@@ -285,20 +350,21 @@ class demonstration {
         cpu[role] = std::chrono::duration_cast<std::chrono::microseconds>(used.cpu).count();
         resident[role] = used.resident_kb;
       }
-      std::cout << boost::json::serialize(boost::json::object{{"transport", options_.transport},
-                                                              {"pnes", options_.pnes},
-                                                              {"keyed", f.keyed},
-                                                              {"failed", f.failed},
-                                                              {"updated", f.updated},
-                                                              {"woken", woken_},
-                                                              {"start_ms", ms_of(started_in_)},
-                                                              {"all_keyed_ms", f.all_keyed},
-                                                              {"p50_ms", f.p50},
-                                                              {"p99_ms", f.p99},
-                                                              {"cpu_us", std::move(cpu)},
-                                                              {"resident_kb", std::move(resident)},
-                                                              {"epochs", std::move(epochs)}})
-                << "\n";
+      boost::json::object all{{"transport", options_.transport},
+                              {"pnes", options_.pnes},
+                              {"keyed", f.keyed},
+                              {"failed", f.failed},
+                              {"updated", f.updated},
+                              {"woken", woken_},
+                              {"start_ms", ms_of(started_in_)},
+                              {"all_keyed_ms", f.all_keyed},
+                              {"p50_ms", f.p50},
+                              {"p99_ms", f.p99},
+                              {"cpu_us", std::move(cpu)},
+                              {"resident_kb", std::move(resident)},
+                              {"epochs", std::move(epochs)}};
+      if (application_) all["application"] = application_json(used_for_, renewed_, application_->look());
+      std::cout << boost::json::serialize(all) << "\n";
       return;
     }
     std::string epochs;
@@ -308,6 +374,7 @@ class demonstration {
         (f.failed == 0 ? "0" : paint(colour::red, std::to_string(f.failed))) +
         "\n  first key, from detection to confirmation   p50 " + std::to_string(f.p50) + " ms, p99 " +
         std::to_string(f.p99) + " ms\n  epochs   " + epochs);
+    if (application_) return say(application_line(application_->look()));
     say("\nTry next:\n  cpns demo --pnes 1000\n"
         "  cpns init trial        then start the three roles, each in its own terminal: cpns server --config "
         "trial/server.yaml ...\n"
@@ -332,68 +399,16 @@ class demonstration {
   std::vector<role_usage> used_;  ///< when all were keyed
   steady::duration started_in_{0};
   std::size_t woken_ = 0;
+  std::unique_ptr<mqtt_application> application_;  ///< ends before the roles
+  bool steps_shown_ = true;
+  std::size_t renewed_ = 0;  ///< keys, while the application ran
+  seconds used_for_{0};
   std::string give_up_reason_;  ///< why waiting is useless
   int failed_code_ = exit_failed;
 };
 
-/// Draws the parameters with which the two roles find each other from the plugin's check file, and runs.
-int demo(demo_options o) {
-  auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
-  if (!on) return report(on.error());
-  o.transport = plugins::parse_moniker(o.transport)->plugin;
-  if (const auto fits = check_room(o); !fits) return report(fits.error());
-  if (o.isolation == "process" && o.transport == "loopback")
-    return report(
-        {errc::config_usage,
-         "--isolation process: loopback connects radios of one process only; use another --transport"});
-  block_signals();
-  const auto folder = temporary_folder::make("cpns-radio");
-  if (!folder) return report(folder.error());
-  on->folder = folder->path();
-  const auto met = conformance::draw_meeting(*on);
-  if (o.transport.find('/') != std::string::npos) o.transport = on->file;
-  o.params = met.central;
-  o.peer_params = met.peripheral;
-  return run_demo(o);
-}
-
 }  // namespace
 
 int run_demo(const demo_options& o) { return demonstration{o}.run(); }
-
-void add_demo(CLI::App& app, int& code) {
-  auto* c =
-      app.add_subcommand("demo", "Show key assignment, steps 0 to 10, with real roles in a temporary folder");
-  const auto o = std::make_shared<demo_options>();
-  c->add_option("--pnes", o->pnes, "Number of PNEs")->check(CLI::Range(1, 100000))->capture_default_str();
-  c->add_option("--transport", o->transport,
-                "tcp (each role in its own process), another plugin or FILE.so with a '/' (all roles in one "
-                "process); an ADDRESS and parameters may follow: NAME:ADDRESS,NAME=VALUE")
-      ->capture_default_str();
-  c->add_option(
-       "--isolation", o->isolation,
-       "Where the radios run: in the processes of the roles (none), or each in a child process (process; not "
-       "with loopback)")
-      ->check(CLI::IsMember({"none", "process"}))
-      ->capture_default_str();
-  c->add_option(
-       "--rekey", o->rekey_seconds,
-       "Seconds between periodic updates; default: by the number of PNEs. From 5,500 PNEs on the demo "
-       "orders updates instead of waiting for them")
-      ->check(CLI::Range(1, 86400));
-  c->add_option("--keep", o->keep, "Keep all files in this folder, which must be new or empty");
-  add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");
-  add_parameters(*c, "--peer-param", o->peer_params, "A parameter of the PNEs' radio");
-  c->add_flag("--json", o->json, "Print only the figures, as one JSON object");
-  c->footer("Exit codes: 0 every PNE was keyed, and a part of them updated and woken; 1 otherwise; 130 "
-            "interrupted.\n\n"
-            "With tcp each PNE needs a descriptor in two processes, and a port; --pnes is refused if they do "
-            "not fit.\n\n"
-            "Examples:\n  cpns demo\n  cpns demo --pnes 1000\n"
-            "  cpns demo --transport loopback --rekey 2\n"
-            "  cpns demo --pnes 100000 --transport loopback\n"
-            "  cpns demo --transport tcp:127.0.0.1:7000,mtu=200\n  cpns demo --keep trial --json");
-  c->callback([o, &code] { code = demo(*o); });
-}
 
 }  // namespace cpns::cli

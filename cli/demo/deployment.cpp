@@ -1,17 +1,9 @@
 #include "cli/demo/deployment.hpp"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "api/client.hpp"
@@ -52,6 +44,7 @@ trial_options trial_of(const demo_options& o, const std::string& folder) {
   t.plugin = o.transport;
   t.gateway_params = o.params;
   t.pne_params = o.peer_params;
+  t.key_sockets = o.key_sockets;
   return t;
 }
 
@@ -169,9 +162,11 @@ class one_process final : public deployment {
     CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(trial.gateway_yaml)));
     CPNS_TRY(auto g, start_gateway(gateway));
     gateway_ = std::make_unique<running_gateway>(std::move(g));
+    CPNS_TRY(gateway_keys_, serve_keys(gateway, *gateway_));
     part(starting_pnes);
     CPNS_TRY(const auto pne, loaded_or_error(config::load_pne(trial.pne_yaml)));
     CPNS_TRY(pne_, start_pne(pne));
+    CPNS_TRY(pne_keys_, serve_keys(pne, *pne_));
     return {};
   }
   std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
@@ -198,6 +193,9 @@ class one_process final : public deployment {
     return gateway_->role->command("update", id);
   }
   void stop() override {
+    if (gateway_) gateway_->role->programs().close();
+    pne_keys_.reset();
+    gateway_keys_.socket.reset();
     if (pne_) pne_->drain();
     if (gateway_) gateway_->role->drain();
     if (server_) server_->role->drain(seconds{2});
@@ -224,82 +222,11 @@ class one_process final : public deployment {
   std::unique_ptr<running_server> server_;
   std::unique_ptr<running_gateway> gateway_;
   std::unique_ptr<actors::pne_role> pne_;
+  served_keys gateway_keys_;
+  std::unique_ptr<actors::key_socket> pne_keys_;
 };
 
 }  // namespace
-
-process_usage usage_of(pid_t pid) {
-  process_usage out;
-  clockid_t clock{};
-  timespec used{};
-  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return out;
-  out.cpu = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
-  std::uint64_t all = 0, resident = 0;  // pages
-  if (std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)
-    out.resident_kb = resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
-  return out;
-}
-
-result<child_process> child_process::start(const std::vector<std::string>& args, const std::string& output) {
-  // All allocations come before fork: between fork and exec only async-signal-safe calls are allowed.
-  std::vector<std::string> words{"cpns"};
-  words.insert(words.end(), args.begin(), args.end());
-  std::vector<char*> argv;
-  for (auto& w : words) argv.push_back(w.data());
-  argv.push_back(nullptr);
-  const pid_t parent = ::getpid();
-
-  const pid_t pid = ::fork();
-  if (pid < 0) return fail(errc::internal, std::string{"fork: "} + std::strerror(errno));
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(127);
-    ::setpgid(0, 0);  // Ctrl-C reaches the demo alone, which then ends the roles in order
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    const int null = ::open("/dev/null", O_RDONLY);
-    if (fd < 0 || null < 0) ::_exit(127);
-    ::dup2(null, 0);
-    ::dup2(fd, 1);
-    ::dup2(fd, 2);
-    ::close_range(3, ~0U, 0);  // a role holds no socket and no lock of another process
-    ::execv("/proc/self/exe", argv.data());
-    ::_exit(127);
-  }
-  return child_process{pid};
-}
-
-child_process& child_process::operator=(child_process&& other) noexcept {
-  if (this != &other) {
-    stop();
-    pid_ = other.pid_;
-    code_ = other.code_;
-    other.pid_ = -1;
-  }
-  return *this;
-}
-
-std::optional<int> child_process::poll() {
-  if (pid_ < 0 || code_) return code_;
-  int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == pid_)
-    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return code_;
-}
-
-int child_process::stop() {
-  if (pid_ < 0) return code_.value_or(0);
-  if (!poll()) ::kill(pid_, SIGTERM);
-  for (int i = 0; i < 1000 && !poll(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  if (!poll()) {
-    ::kill(pid_, SIGKILL);
-    while (!poll()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  pid_ = -1;
-  return code_.value_or(0);
-}
 
 std::unique_ptr<deployment> make_processes(const demo_options& o, const std::string& folder,
                                            std::function<bool()> cancelled) {

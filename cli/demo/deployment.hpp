@@ -1,52 +1,18 @@
 #pragma once
 // The three roles of a demo: separate processes, or one process for a radio that does not leave it.
 
-#include <sys/types.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
+#include "cli/demo/child_process.hpp"
 #include "cli/demo/demo.hpp"
 
 namespace cpns::cli {
-
-/// The resources that a process has used since its start.
-struct process_usage {
-  std::chrono::nanoseconds cpu{0};
-  std::uint64_t resident_kb = 0;
-};
-/// All zero if the process has ended.
-process_usage usage_of(pid_t pid);
-
-/// Owns a child process that runs this very binary. The destructor sends SIGTERM and after five seconds SIGKILL.
-/// The kernel kills the child when this process dies (PR_SET_PDEATHSIG), so that not even SIGKILL here leaves it
-/// running.
-class child_process {
- public:
-  /// Starts it with `args`; standard output and error are appended to the file `output`.
-  static result<child_process> start(const std::vector<std::string>& args, const std::string& output);
-  child_process(child_process&& other) noexcept : pid_(other.pid_), code_(other.code_) { other.pid_ = -1; }
-  child_process& operator=(child_process&& other) noexcept;
-  ~child_process() { stop(); }
-
-  /// The exit code if it has ended; 128 + signal if a signal ended it.
-  std::optional<int> poll();
-  /// Ends it and returns its exit code.
-  int stop();
-  [[nodiscard]] pid_t pid() const { return pid_; }
-
- private:
-  explicit child_process(pid_t pid) : pid_(pid) {}
-  pid_t pid_ = -1;
-  std::optional<int> code_;
-};
 
 /// The resources that a role has used since its start.
 struct role_usage {
@@ -82,12 +48,17 @@ std::unique_ptr<deployment> make_one_process(const demo_options& o, const std::s
 /// Periodic updates of all PNEs: half of the first keys that one machine delivers per second.
 inline constexpr std::uint32_t updates_per_second = 500;
 
+/// With an application the keys change while one watches; of many PNEs so many in a second.
+inline constexpr std::uint32_t rekey_of_application = 2, application_updates_per_second = 100;
+
 /// The longest interval of updates for which a demo waits.
 inline constexpr std::uint32_t awaited_rekey_max = 10;
 
 /// Seconds between two periodic updates: as the user chose, else by the number of PNEs.
 inline std::uint32_t rekey_of(const demo_options& o) {
-  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_per_second);
+  if (o.rekey_seconds != 0) return o.rekey_seconds;
+  return o.application.empty() ? std::max<std::uint32_t>(5, o.pnes / updates_per_second)
+                               : std::max(rekey_of_application, o.pnes / application_updates_per_second);
 }
 /// Whether the updates are ordered, because nobody wants to wait for the timers; not if the user chose the interval.
 inline bool orders_updates(const demo_options& o) {

@@ -38,8 +38,9 @@ std::optional<log_event> parse_line(const std::string& line) {
   if (wrong || !value.is_object()) return std::nullopt;
   log_event e;
   for (const auto& [key, v] : value.get_object()) {
-    if (!v.is_string()) continue;
-    const std::string text{v.get_string().c_str(), v.get_string().size()};
+    if (!v.is_string() && !v.is_int64()) continue;
+    const auto text = v.is_string() ? std::string{v.get_string().c_str(), v.get_string().size()}
+                                    : std::to_string(v.get_int64());
     if (key == "time")
       e.at = parse_time(text);
     else if (key == "level")
@@ -187,6 +188,7 @@ void timeline::take(const log_event& e) {
     }
   }
   if (e.component == "gateway" && e.event == "confirmed") {
+    ++confirmed_;
     if (++d.confirmations == 2) ++updated_;
     if (entity == first_ && !first_keyed_at_) first_keyed_at_ = e.at;
     d.epoch = e.field("epoch");
@@ -222,6 +224,11 @@ bool timeline::needs(std::string_view line) const {
                                                    R"("limits-contradict")", R"("not-presented")"};
   const auto has = [line](std::string_view word) { return line.find(word) != std::string_view::npos; };
   return has(first_) || std::any_of(always.begin(), always.end(), has);
+}
+
+std::string timeline::epoch(const std::string& entity) const {
+  const auto it = devices_.find(entity);
+  return it == devices_.end() ? std::string{} : it->second.epoch;
 }
 
 figures timeline::sum_up(std::size_t expected) const {

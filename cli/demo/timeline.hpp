@@ -88,6 +88,10 @@ class timeline {
   [[nodiscard]] bool needs(std::string_view line) const;
   /// Confirmations of `entity` so far.
   [[nodiscard]] std::size_t confirmations(const std::string& entity) const;
+  /// Of all PNEs.
+  [[nodiscard]] std::size_t confirmations() const { return confirmed_; }
+  /// Of the newest key of `entity` that was confirmed; empty: none.
+  [[nodiscard]] std::string epoch(const std::string& entity) const;
   [[nodiscard]] figures sum_up(std::size_t expected) const;
 
  private:
@@ -112,7 +116,7 @@ class timeline {
   std::int64_t start_ = 0;
   std::optional<std::int64_t> last_detecting_;
   std::optional<std::int64_t> first_keyed_at_;
-  std::size_t keyed_ = 0, updated_ = 0;
+  std::size_t keyed_ = 0, updated_ = 0, confirmed_ = 0;
 };
 
 }  // namespace cpns::cli

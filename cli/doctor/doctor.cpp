@@ -124,9 +124,9 @@ std::vector<check> checks_for(const subject& s) {
   return out;
 }
 
-std::size_t examination::count(state_t s) const {
+std::size_t count(const std::vector<finding>& all, state_t s) {
   return static_cast<std::size_t>(
-      std::count_if(findings.begin(), findings.end(), [s](const finding& f) { return f.what.state == s; }));
+      std::count_if(all.begin(), all.end(), [s](const finding& f) { return f.what.state == s; }));
 }
 
 examination examine(const std::string& config_file, const tools& with, milliseconds longest) {

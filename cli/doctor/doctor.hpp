@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,9 +37,19 @@ using lines = std::vector<line>;
 using radio_trial = std::function<status(const config::transport_config&,
                                          const std::vector<config::path>& plugin_dirs, config::role_kind)>;
 
+/// A transport of a configuration, as its plugin describes it.
+struct radio_facts {
+  std::string plugin;                         ///< its name, whatever its file is called
+  std::map<std::string, std::string> params;  ///< those of the configuration, and the presets of the others
+};
+/// The description, read in a child process; errors of plugins::describe_transport.
+using radio_description = std::function<result<radio_facts>(
+    const config::transport_config&, const std::vector<config::path>& plugin_dirs, config::role_kind)>;
+
 struct tools {
   radio_check check_radio;
   radio_trial try_radio;
+  radio_description describe_radio{};  ///< for a comparison alone
 };
 
 /// The role that is examined. Immutable, shared by all checks.
@@ -66,12 +77,14 @@ struct finding {
   std::string check;
   line what;
 };
+std::size_t count(const std::vector<finding>& all, state_t s);
+
 struct examination {
   std::string config;
   std::string role;              ///< empty if the configuration does not name it
   std::optional<pid_t> process;  ///< as subject::process
   std::vector<finding> findings;
-  [[nodiscard]] std::size_t count(state_t s) const;
+  [[nodiscard]] std::size_t count(state_t s) const { return doctor::count(findings, s); }
 };
 /// Examines the role of a configuration file. Ends after `longest` at the latest.
 examination examine(const std::string& config_file, const tools& with, milliseconds longest = seconds{20});

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <random>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -12,9 +14,33 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "storage/file.hpp"
 
 namespace cpns::cli::keys {
+namespace {
+
+/// Nobody writes a file for so long; a process that was stopped meanwhile writes again.
+constexpr seconds leftover_age{60};
+constexpr std::string_view suffix = ".new-";
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
+}
+
+void remove_leftovers(const std::filesystem::path& path) {
+  const auto beginning = path.filename().string() + std::string{suffix};
+  const auto old = unix_seconds(now_wall() - leftover_age);
+  std::error_code ec;
+  for (std::filesystem::directory_iterator it(folder_of(path), ec), end; !ec && it != end; it.increment(ec)) {
+    struct stat about {};
+    if (it->path().filename().string().starts_with(beginning) && ::lstat(it->path().c_str(), &about) == 0 &&
+        S_ISREG(about.st_mode) && about.st_mtime < old)
+      ::unlink(it->path().c_str());
+  }
+}
+
+}  // namespace
 
 std::filesystem::path runtime_folder() {
   if (const char* given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && *given == '/') {
@@ -45,6 +71,11 @@ result<key_file> key_file::in_new_folder(mode_t mode) {
   return key_file{folder / "key", folder, mode};
 }
 
+key_file::key_file(std::filesystem::path path, std::filesystem::path own_folder, mode_t mode)
+    : path_(std::move(path)), temporary_(path_), own_folder_(std::move(own_folder)), mode_(mode) {
+  temporary_ += std::string{suffix} + std::to_string(std::random_device{}());
+}
+
 key_file::~key_file() {
   if (own_folder_.empty()) return;
   std::error_code ignored;
@@ -52,7 +83,18 @@ key_file::~key_file() {
 }
 
 status key_file::write(byte_view content) const {
-  return storage::replace_file(path_, content, storage::if_exists::replace, {}, mode_);
+  remove_leftovers(path_);
+  bool placed = false;
+  const auto done = storage::replace_file_by(
+      temporary_, path_, content,
+      [&placed](storage::file_step now) { placed = placed || now == storage::file_step::renamed; }, mode_);
+  if (done) return {};
+  return fail(done.error().code,
+              done.error().detail +
+                  (placed ? "; " + path_.string() +
+                                " has the new keys, but after a power cut it may have the former "
+                                "ones"
+                          : "; " + path_.string() + " is as it was"));
 }
 
 void key_file::remove() const { ::unlink(path_.c_str()); }

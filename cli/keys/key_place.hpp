@@ -20,7 +20,9 @@ inline constexpr mode_t exec_mode = 0600;
 /// or /run.
 std::filesystem::path runtime_folder();
 
-/// A file for keys. Not thread-safe.
+/// A file for keys, which several processes may write at the same time: each by a temporary file of its own, PATH.new-NUMBER.
+/// One that is killed while it writes leaves that behind; any of them that writes when it is a minute old removes it. Not
+/// thread-safe.
 class key_file {
  public:
   /// `name` without a '/' is in runtime_folder(). config_file if its folder does not exist, or it is a folder.
@@ -31,7 +33,8 @@ class key_file {
   key_file& operator=(key_file&&) = delete;
   ~key_file();
 
-  /// Replaces the content. Errors of storage::replace_file; the former content stays.
+  /// Replaces the content. Errors of storage::replace_file; the detail ends
+  /// with what the file has then.
   status write(byte_view content) const;
   void remove() const;
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -39,9 +42,8 @@ class key_file {
   [[nodiscard]] bool in_memory() const;
 
  private:
-  key_file(std::filesystem::path path, std::filesystem::path own_folder, mode_t mode)
-      : path_(std::move(path)), own_folder_(std::move(own_folder)), mode_(mode) {}
-  std::filesystem::path path_;
+  key_file(std::filesystem::path path, std::filesystem::path own_folder, mode_t mode);
+  std::filesystem::path path_, temporary_;
   std::filesystem::path own_folder_;  ///< empty: it was there before
   mode_t mode_;
 };

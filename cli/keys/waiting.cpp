@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <iostream>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -106,7 +107,8 @@ result<program> program::start(const start_options& o) {
 }
 
 program::program(program&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), code_(other.code_), kill_at_(other.kill_at_) {}
+    : pid_(std::exchange(other.pid_, -1)), code_(other.code_), killed_by_(other.killed_by_),
+      kill_at_(other.kill_at_) {}
 
 program::~program() {
   if (pid_ < 0 || ended()) return;
@@ -120,9 +122,27 @@ program::~program() {
 
 std::optional<int> program::ended() {
   int how = 0;
-  if (!code_ && ::waitpid(pid_, &how, WNOHANG) == pid_)
-    code_ = WIFEXITED(how) ? WEXITSTATUS(how) : signal_base + WTERMSIG(how);
+  if (!code_ && ::waitpid(pid_, &how, WNOHANG) == pid_) {
+    killed_by_ = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
+    code_ = killed_by_ != 0 ? signal_base + killed_by_ : WEXITSTATUS(how);
+  }
   return code_;
+}
+
+program::reception program::reception_of(int number) const {
+  std::ifstream status{"/proc/" + std::to_string(pid_) + "/status"};
+  bool told = false, blocked = false;
+  for (std::string text; std::getline(status, text);) {
+    const bool caught = text.starts_with("SigCgt:");
+    if (!caught && !text.starts_with("SigBlk:")) continue;
+    told = true;
+    const auto set = std::strtoull(text.c_str() + text.find(':') + 1, nullptr, 16);
+    if ((set >> static_cast<unsigned>(number - 1) & 1U) == 0) continue;
+    if (caught) return reception::handled;
+    blocked = true;
+  }
+  if (!told) return reception::handled;
+  return blocked ? reception::blocked : reception::none;
 }
 
 void program::send(int number) const {

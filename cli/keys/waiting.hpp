@@ -2,6 +2,7 @@
 // Signals and children of a command that runs until it is told to end.
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <poll.h>
 #include <signal.h>
@@ -60,7 +61,13 @@ class program {
 
   /// Its exit code when it has ended; 128 and the number of the signal that ended it.
   std::optional<int> ended();
+  /// The signal that ended it; 0: it runs, or ended by itself.
+  [[nodiscard]] int killed_by() const { return killed_by_; }
   void send(int number) const;
+  /// What becomes of a signal that is sent now: `none` would end the program or be lost, `blocked` waits until it asks for
+  /// it. A shell blocks all signals for a moment when it starts a child. `handled` if the system does not tell.
+  enum class reception : std::uint8_t { none, blocked, handled };
+  [[nodiscard]] reception reception_of(int number) const;
   /// SIGTERM now, and SIGKILL in turn() after `patience`.
   void stop();
   /// Sends SIGKILL if it is time to.
@@ -74,6 +81,7 @@ class program {
   explicit program(pid_t pid) : pid_(pid) {}
   pid_t pid_;
   std::optional<int> code_;
+  int killed_by_ = 0;
   std::optional<instant> kill_at_;
 };
 

@@ -2,7 +2,7 @@
  * serves both directions: on the PNE with the key socket of the process of PNEs it calls the hub; on the hub with the key
  * socket of the gateway it calls the PNE, with the key that the PNE has confirmed.
  *
- *   cc coap_client.c -o coap_client $(pkg-config --cflags --libs cpns-keys libcoap-3-openssl)
+ *   cc coap_client.c -o coap_client -Wl,-z,now $(pkg-config --cflags --libs cpns-keys libcoap-3-openssl)
  *   coap_client /run/cpns/pne/keys.sock coap urn:dev:mac:0024befffe804ff1 127.0.0.1 5684
  *
  * Each session begins with the newest key. With --stay it keeps one session until that ends, as a device on mains does;

@@ -2,7 +2,7 @@
  * PUT /reading with the name of the caller. One program serves both directions: on the hub with the key socket of the
  * gateway its callers are PNEs; on the PNE with the key socket of the process of PNEs its caller is the hub.
  *
- *   cc coap_server.c -o coap_server $(pkg-config --cflags --libs cpns-keys libcoap-3-openssl)
+ *   cc coap_server.c -o coap_server -Wl,-z,now $(pkg-config --cflags --libs cpns-keys libcoap-3-openssl)
  *   coap_server /run/cpns/gateway/keys.sock coap 127.0.0.1 5684
  *
  * It has one thread: it waits for messages and for news of its keys at the same time. A handshake asks the table in

@@ -1,7 +1,7 @@
 /* A TLS-PSK client, as it would run on a device: it sends each line of its standard input over a connection of its own,
  * which it begins with the newest key of the device, and prints the answer.
  *
- *   cc psk_client.c -o psk_client $(pkg-config --cflags --libs cpns-keys libssl)
+ *   cc psk_client.c -o psk_client -Wl,-z,now $(pkg-config --cflags --libs cpns-keys libssl)
  *   psk_client /run/cpns/pne/keys.sock mqtt urn:dev:mac:0024befffe804ff1 8883
  *
  * It has one thread: it waits for its input and for news of its keys at the same time. */

@@ -1,7 +1,7 @@
 /* A TLS-PSK server, as it would run on the hub: it accepts each device by the key that the gateway has for it, and answers
  * one line of text per connection with the name of the caller.
  *
- *   cc psk_server.c -o psk_server $(pkg-config --cflags --libs cpns-keys libssl) -pthread
+ *   cc psk_server.c -o psk_server -Wl,-z,now $(pkg-config --cflags --libs cpns-keys libssl) -pthread
  *   psk_server /run/cpns/gateway/keys.sock mqtt 8883     (port 0: any; it is printed)
  *
  * A thread feeds the table of keys, so a handshake never waits for the gateway. Connections are short here: a program

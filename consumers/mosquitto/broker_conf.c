@@ -205,10 +205,11 @@ void broker_conf_read(struct broker_conf* out, const char* cmdline, size_t lengt
   }
   judge(&r, &r.unnamed);
   if (r.per_listener) {
-    fail(&r, BROKER_CONF_REFUSED,
-         "%s: set 'per_listener_settings false': with true the broker gives its plugins no ticks, so no "
-         "session can be ended",
-         r.per_listener_place);
+    fail(
+        &r, BROKER_CONF_REFUSED,
+        "%s: set 'per_listener_settings false': with true a plugin serves one listener, and mosquitto 2.0.11 "
+        "gives it no ticks, so no session can be ended",
+        r.per_listener_place);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct item {
   char* text; /* a line, or an Entity ID */
   char* below;
   bool warning;
+  uint64_t number; /* of a demand */
 };
 
 struct queue {
@@ -37,26 +39,27 @@ struct feed {
   int stop;        /* an eventfd */
   pthread_t thread;
   atomic_uint changes;
+  _Atomic uint64_t demands; /* changes with the lock held */
   bool put_failed; /* the thread's: the table lacks a key, so nothing is acknowledged and all is read again */
   bool read_again; /* the handle is a new one, and not synced yet */
 
   pthread_mutex_t lock; /* of the rest */
   pthread_cond_t changed;
   bool synced;
-  bool end_all;
+  uint64_t end_all; /* the number of the demand to end the sessions of all devices; 0: there is none */
   struct queue ended;
   struct queue lines;
 };
 
-/* Takes both texts. False: no memory; they are freed. */
-static bool push(struct feed* f, struct queue* q, char* text, char* below, bool warning) {
-  struct item* i = calloc(1, sizeof *i);
+/* Takes both texts of `item`. False: no memory; they are freed. */
+static bool push(struct feed* f, struct queue* q, struct item item) {
+  struct item* i = malloc(sizeof *i);
   if (i == NULL) {
-    free(text);
-    free(below);
+    free(item.text);
+    free(item.below);
     return false;
   }
-  *i = (struct item){.text = text, .below = below, .warning = warning};
+  *i = item;
   if (q->first == NULL) {
     q->last = &q->first;
   }
@@ -90,21 +93,39 @@ __attribute__((format(printf, 3, 4))) static void say(struct feed* f, bool warni
   va_start(args, format);
   (void)vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  for (char* c = text; *c != '\0'; ++c) {
+    if ((unsigned char)*c < ' ' || *c == 0x7f) {
+      *c = '?'; /* what the role says must not be a command for a terminal */
+    }
+  }
   pthread_mutex_lock(&f->lock);
   char* copy = f->lines.size < MAX_LINES ? strdup(text) : NULL;
   if (copy != NULL) {
-    (void)push(f, &f->lines, copy, NULL, warning);
+    (void)push(f, &f->lines, (struct item){.text = copy, .warning = warning});
   }
   pthread_mutex_unlock(&f->lock);
 }
 
+/* A name is a level of topics (pattern readwrite pn/%u/#). The role has no other names than such; with these a device would
+ * have the topics of another one. */
+static bool is_topic_level(const char* entity) {
+  for (const char* c = entity; *c != '\0'; ++c) {
+    if (*c <= ' ' || *c > '~' || strchr("+#/", *c) != NULL) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static void on_put(void* user, const struct cpns_key* key) {
   struct feed* f = user;
-  const int failed = key_table_put(f->table, key->identity, key->entity, key->epoch, key->bytes, key->length);
+  const int failed = !is_topic_level(key->entity) ? -EINVAL
+                                                  : key_table_put(f->table, key->identity, key->entity,
+                                                                  key->epoch, key->bytes, key->length);
   if (failed == -ENOMEM) {
     f->put_failed = true;
   } else if (failed != 0) {
-    say(f, true, "a key of %.100s cannot be used: its length or the length of a name", key->entity);
+    say(f, true, "a key of %.100s cannot be used: its length, or a name", key->entity);
   }
 }
 
@@ -115,22 +136,29 @@ static void on_gone(void* user, const char* entity, const char* epoch, const cha
   key_table_remove(f->table, identity);
 }
 
+/* With the lock held. */
+static void demand_all(struct feed* f) {
+  clear(&f->ended); /* it covers these */
+  f->end_all = atomic_fetch_add(&f->demands, 1) + 1;
+  atomic_fetch_add(&f->changes, 1);
+}
+
 static void on_end_sessions(void* user, const char* entity, const char* below, enum cpns_gone why) {
   (void)why;
   struct feed* f = user;
-  pthread_mutex_lock(&f->lock);
   char* name = strdup(entity);
   char* epoch = below == NULL ? NULL : strdup(below);
-  bool kept = name != NULL && (below == NULL || epoch != NULL);
+  pthread_mutex_lock(&f->lock);
+  bool kept = name != NULL && (below == NULL || epoch != NULL) && f->ended.size < FEED_MAX_DEMANDS;
   if (kept) {
-    kept = push(f, &f->ended, name, epoch, false);
+    const uint64_t number = atomic_fetch_add(&f->demands, 1) + 1;
+    kept = push(f, &f->ended, (struct item){.text = name, .below = epoch, .number = number});
   } else {
     free(name);
     free(epoch);
   }
   if (!kept) {
-    f->end_all = true;
-    atomic_fetch_add(&f->changes, 1);
+    demand_all(f);
   }
   pthread_mutex_unlock(&f->lock);
 }
@@ -142,8 +170,7 @@ static void on_synced(void* user, size_t unreadable) {
     f->read_again = false;
     key_table_sweep(f->table);
     pthread_mutex_lock(&f->lock);
-    f->end_all = true;
-    atomic_fetch_add(&f->changes, 1);
+    demand_all(f);
     pthread_mutex_unlock(&f->lock);
   }
   say(f, unreadable > 0, "%zu keys of '%s' (%zu devices are left out, because their records cannot be read)",
@@ -267,16 +294,18 @@ bool feed_wait_synced(struct feed* f, int timeout_ms) {
 
 unsigned feed_changes(const struct feed* f) { return atomic_load(&f->changes); }
 
-bool feed_take_ended(struct feed* f, char** entity, char** below) {
+uint64_t feed_newest_demand(const struct feed* f) { return atomic_load(&f->demands); }
+
+bool feed_take_demand(struct feed* f, struct feed_demand* out) {
   pthread_mutex_lock(&f->lock);
-  const bool all = f->end_all;
-  f->end_all = false;
-  struct item* i = all ? NULL : pop(&f->ended);
+  const uint64_t all = f->end_all;
+  f->end_all = 0;
+  struct item* i = all != 0 ? NULL : pop(&f->ended);
   pthread_mutex_unlock(&f->lock);
-  *entity = i == NULL ? NULL : i->text;
-  *below = i == NULL ? NULL : i->below;
+  *out = i == NULL ? (struct feed_demand){.number = all}
+                   : (struct feed_demand){.number = i->number, .entity = i->text, .below = i->below};
   free(i);
-  return all || i != NULL;
+  return out->number != 0;
 }
 
 bool feed_take_line(struct feed* f, char** text, bool* warning) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "consumers/mosquitto/key_table.h"
 
@@ -21,9 +22,21 @@ bool feed_wait_synced(struct feed* f, int timeout_ms);
 /* A number that changes whenever there is something to take: cheap to ask in each tick. */
 unsigned feed_changes(const struct feed* f);
 
-/* The next demand to end sessions; false: there is none. The caller frees both texts. A NULL `entity` stands for all
- * devices, which follows a lack of memory; a NULL `below` for all epochs. */
-bool feed_take_ended(struct feed* f, char** entity, char** below);
+/* The number of the newest demand to end sessions; the first one is 1. When a demand has its number, its keys have left the
+ * table: of a key that is found after this was asked, only later demands can be meant. */
+uint64_t feed_newest_demand(const struct feed* f);
+
+struct feed_demand {
+  uint64_t number;
+  char* entity; /* NULL: of all devices, which follows a lack of memory or FEED_MAX_DEMANDS */
+  char* below;  /* an epoch; NULL: all sessions */
+};
+
+/* More of them than this that nobody takes become one for all devices. */
+enum { FEED_MAX_DEMANDS = 1 << 20 };
+
+/* The next demand to end sessions, in their order; false: there is none. The caller frees both texts. */
+bool feed_take_demand(struct feed* f, struct feed_demand* out);
 
 /* The next line for the log; false: there is none. The caller frees the text. `warning`: or else a notice. */
 bool feed_take_line(struct feed* f, char** text, bool* warning);

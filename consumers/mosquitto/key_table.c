@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consumers/mosquitto/text_hash.h"
+#include "consumers/libcpns-keys/index.h"
 
 struct entry {
-  struct entry* next;
-  uint64_t hash;
+  struct node by_identity; /* the first member */
   size_t length;
   unsigned round; /* in which it was put */
   unsigned char bytes[KEY_TABLE_BYTES];
@@ -21,13 +20,9 @@ struct entry {
 
 struct key_table {
   pthread_mutex_t lock;
-  struct entry** slots;
-  size_t slot_count; /* a power of two */
-  size_t size;
+  struct index identities;
   unsigned round;
 };
-
-enum { FIRST_SLOTS = 64 };
 
 static void wipe_and_free(struct entry* e) {
   explicit_bzero(e->bytes, sizeof e->bytes);
@@ -39,59 +34,44 @@ struct key_table* key_table_new(void) {
   if (table == NULL) {
     return NULL;
   }
-  table->slots = calloc(FIRST_SLOTS, sizeof(struct entry*));
-  if (table->slots == NULL || pthread_mutex_init(&table->lock, NULL) != 0) {
-    free(table->slots);
+  if (!index_begin(&table->identities) || pthread_mutex_init(&table->lock, NULL) != 0) {
     free(table);
     return NULL;
   }
-  table->slot_count = FIRST_SLOTS;
   return table;
+}
+
+/* Wipes all keys, or those that were not put in this round. */
+static void remove_keys(struct key_table* table, bool all) {
+  for (size_t i = 0; i < table->identities.size; ++i) {
+    struct node* n = table->identities.slots[i];
+    while (n != NULL) {
+      struct entry* e = (struct entry*)n;
+      n = n->next;
+      if (all || e->round != table->round) {
+        index_remove(&table->identities, &e->by_identity);
+        wipe_and_free(e);
+      }
+    }
+  }
 }
 
 void key_table_free(struct key_table* table) {
   if (table == NULL) {
     return;
   }
-  for (size_t i = 0; i < table->slot_count; ++i) {
-    while (table->slots[i] != NULL) {
-      struct entry* e = table->slots[i];
-      table->slots[i] = e->next;
-      wipe_and_free(e);
-    }
-  }
-  free(table->slots);
+  remove_keys(table, true);
+  index_free(&table->identities);
   pthread_mutex_destroy(&table->lock);
   free(table);
 }
 
-/* Where the pointer to the entry is, or would be. */
-static struct entry** place_of(const struct key_table* table, uint64_t hash, const char* identity) {
-  struct entry** at = &table->slots[hash & (table->slot_count - 1)];
-  while (*at != NULL && ((*at)->hash != hash || strcmp((*at)->text, identity) != 0)) {
-    at = &(*at)->next;
+static struct entry* find(const struct key_table* table, uint64_t hash, const char* identity) {
+  struct node* n = index_next(&table->identities, hash, NULL);
+  while (n != NULL && strcmp(((struct entry*)n)->text, identity) != 0) {
+    n = index_next(&table->identities, hash, n);
   }
-  return at;
-}
-
-static void grow(struct key_table* table) {
-  const size_t count = 2 * table->slot_count;
-  struct entry** slots = calloc(count, sizeof(struct entry*));
-  if (slots == NULL) {
-    return; /* longer chains */
-  }
-  for (size_t i = 0; i < table->slot_count; ++i) {
-    while (table->slots[i] != NULL) {
-      struct entry* e = table->slots[i];
-      table->slots[i] = e->next;
-      struct entry** at = &slots[e->hash & (count - 1)];
-      e->next = *at;
-      *at = e;
-    }
-  }
-  free(table->slots);
-  table->slots = slots;
-  table->slot_count = count;
+  return (struct entry*)n;
 }
 
 static struct entry* make_entry(const char* identity, const char* entity, const char* epoch) {
@@ -103,7 +83,6 @@ static struct entry* make_entry(const char* identity, const char* entity, const 
     memcpy(e->text, identity, sizes[0]);
     memcpy(e->entity, entity, sizes[1]);
     memcpy(e->epoch, epoch, sizes[2]);
-    e->hash = text_hash(identity);
   }
   return e;
 }
@@ -122,14 +101,18 @@ int key_table_put(struct key_table* table, const char* identity, const char* ent
   memcpy(fresh->bytes, bytes, length);
   fresh->length = length;
   pthread_mutex_lock(&table->lock);
-  struct entry** at = place_of(table, fresh->hash, identity);
-  struct entry* before = *at;
-  fresh->round = table->round;
-  fresh->next = before == NULL ? NULL : before->next;
-  *at = fresh;
-  if (before == NULL && ++table->size > table->slot_count) {
-    grow(table);
+  if (!index_reserve(&table->identities, 1)) {
+    pthread_mutex_unlock(&table->lock);
+    wipe_and_free(fresh);
+    return -ENOMEM;
   }
+  const uint64_t hash = index_hash(&table->identities, identity);
+  struct entry* before = find(table, hash, identity);
+  if (before != NULL) {
+    index_remove(&table->identities, &before->by_identity);
+  }
+  fresh->round = table->round;
+  index_add(&table->identities, &fresh->by_identity, hash);
   pthread_mutex_unlock(&table->lock);
   if (before != NULL) {
     wipe_and_free(before);
@@ -145,29 +128,15 @@ void key_table_begin(struct key_table* table) {
 
 void key_table_sweep(struct key_table* table) {
   pthread_mutex_lock(&table->lock);
-  for (size_t i = 0; i < table->slot_count; ++i) {
-    struct entry** at = &table->slots[i];
-    while (*at != NULL) {
-      struct entry* e = *at;
-      if (e->round == table->round) {
-        at = &e->next;
-        continue;
-      }
-      *at = e->next;
-      --table->size;
-      wipe_and_free(e);
-    }
-  }
+  remove_keys(table, false);
   pthread_mutex_unlock(&table->lock);
 }
 
 void key_table_remove(struct key_table* table, const char* identity) {
   pthread_mutex_lock(&table->lock);
-  struct entry** at = place_of(table, text_hash(identity), identity);
-  struct entry* e = *at;
+  struct entry* e = find(table, index_hash(&table->identities, identity), identity);
   if (e != NULL) {
-    *at = e->next;
-    --table->size;
+    index_remove(&table->identities, &e->by_identity);
   }
   pthread_mutex_unlock(&table->lock);
   if (e != NULL) {
@@ -178,7 +147,7 @@ void key_table_remove(struct key_table* table, const char* identity) {
 bool key_table_find(struct key_table* table, const char* identity, struct found_key* out) {
   static const char digits[] = "0123456789abcdef";
   pthread_mutex_lock(&table->lock);
-  const struct entry* e = *place_of(table, text_hash(identity), identity);
+  const struct entry* e = find(table, index_hash(&table->identities, identity), identity);
   if (e != NULL) {
     for (size_t i = 0; i < e->length; ++i) {
       out->hex[2 * i] = digits[e->bytes[i] >> 4];
@@ -194,7 +163,7 @@ bool key_table_find(struct key_table* table, const char* identity, struct found_
 
 size_t key_table_size(struct key_table* table) {
   pthread_mutex_lock(&table->lock);
-  const size_t size = table->size;
+  const size_t size = table->identities.count;
   pthread_mutex_unlock(&table->lock);
   return size;
 }

@@ -3,6 +3,7 @@
  * one thread. */
 
 #include <cpns_keys.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "consumers/mosquitto/broker_conf.h"
@@ -20,11 +22,15 @@
 #include "consumers/mosquitto/tick_watch.h"
 #include "consumers/mosquitto/tls_hook.h"
 
+/* At most so many of each in one tick, so that the broker serves its clients meanwhile: some milliseconds each. */
+enum { DEMANDS_OF_A_TICK = 8192, KICKS_OF_A_TICK = 1000, LINES_OF_A_TICK = 256 };
+
 struct plugin {
   mosquitto_plugin_id_t* id;
+  size_t registered; /* of `callbacks` */
   struct key_table* table;
   struct feed* feed;
-  unsigned changes_seen; /* of the feed */
+  unsigned changes_seen; /* of the feed: all up to this one was taken */
   struct sessions book;
   struct tick_watch watch;
   bool without_ticks;      /* said */
@@ -32,6 +38,7 @@ struct plugin {
   bool identity_unused;    /* a client had another username than its identity, until the end of the process */
   int64_t unknown_said_at; /* ms */
   unsigned unknown_since;
+  char nobody[40]; /* a username that no client can know */
 };
 
 static int64_t now_ms(void) {
@@ -45,51 +52,62 @@ static void say(int level, const char* text) { mosquitto_log_printf(level, "cpns
 /* A broker that does not use the identity as username lets a client resume its session after its key is gone. So from the
  * first such client on nobody gets in: tickets that it may have are refused too. */
 static void refuse_for_ever(struct plugin* p) {
-  if (!p->identity_unused) {
-    p->identity_unused = true;
-    say(MOSQ_LOG_ERR, "a client has another username than its identity: set 'use_identity_as_username true' "
-                      "for each listener "
-                      "with psk_hint, then restart the broker; no client gets in until then");
+  if (p->identity_unused) {
+    return; /* since then no client was added to the book */
   }
-  sessions_doom(&p->book, NULL, NULL, cpns_keys_compare_epochs);
+  p->identity_unused = true;
+  say(MOSQ_LOG_ERR, "a client has another username than its identity: set 'use_identity_as_username true' "
+                    "for each listener with psk_hint, then restart the broker; no client gets in until then");
+  sessions_doom(&p->book, NULL, NULL, UINT64_MAX, cpns_keys_compare_epochs);
 }
 
 /* Proves that the broker took the identity as username, then makes the Entity ID the name of the client. False: it failed. */
 static bool name_session(struct plugin* p, struct session* s) {
   const char* username = mosquitto_client_username(s->client);
   if (username == NULL || strcmp(username, s->identity) != 0) {
-    sessions_set_named(&p->book, s);
+    sessions_set_named(s);
     refuse_for_ever(p);
     return false;
   }
   if (mosquitto_set_username(s->client, s->entity) != MOSQ_ERR_SUCCESS) {
-    return false;
+    return false; /* no memory: again in the next tick, or when a right is checked */
   }
-  sessions_set_named(&p->book, s);
+  sessions_set_named(s);
   return true;
 }
 
 static void name_sessions(struct plugin* p) {
-  for (struct session* s = sessions_any_unnamed(&p->book); s != NULL; s = sessions_any_unnamed(&p->book)) {
-    if (!name_session(p, s) && !s->named) {
-      return; /* no memory: again in the next tick */
-    }
+  struct session* next = NULL;
+  for (struct session* s = sessions_first_unnamed(&p->book); s != NULL; s = next) {
+    next = sessions_next_unnamed(&p->book, s);
+    (void)name_session(p, s);
   }
 }
 
+/* A kick by username would walk over all clients, and end those of other listeners that have the same one. A kick by client
+ * ID ends one. A client without an ID has sent no CONNECT yet; it gets a username for the kick that nobody else has. The
+ * same goes for one whose ID belongs to another client, which is so while an exchange of MQTT 5 (AUTH) is under way.
+ * on_disconnect takes the session out of the book. */
+static void end_session(struct plugin* p, struct session* s) {
+  struct mosquitto* client = s->client;
+  mosquitto_log_printf(MOSQ_LOG_NOTICE, "cpns: the session of %s is ended", s->identity);
+  const char* id = mosquitto_client_id(client);
+  if (id != NULL) {
+    (void)mosquitto_kick_client_by_clientid(id, true);
+  }
+  if (sessions_find(&p->book, client) == NULL ||
+      mosquitto_set_username(client, p->nobody) != MOSQ_ERR_SUCCESS) {
+    return; /* ended, or no memory: again in the next tick */
+  }
+  (void)mosquitto_kick_client_by_username(p->nobody, true);
+  sessions_remove(&p->book, client);
+}
+
 static void end_doomed(struct plugin* p) {
-  for (struct session* s = sessions_any_doomed(&p->book); s != NULL; s = sessions_any_doomed(&p->book)) {
-    struct mosquitto* client = s->client;
-    char* identity = strdup(s->identity);
-    /* Other sessions of the same device may live on, so it is kicked by the name that it does not share with these. */
-    if (identity == NULL || mosquitto_set_username(client, identity) != MOSQ_ERR_SUCCESS) {
-      free(identity);
-      return; /* again in the next tick */
-    }
-    mosquitto_log_printf(MOSQ_LOG_NOTICE, "cpns: the session of %s is ended", identity);
-    mosquitto_kick_client_by_username(identity, true); /* on_disconnect takes it out of the book */
-    sessions_remove(&p->book, client);
-    free(identity);
+  size_t left = p->book.doomed_count < KICKS_OF_A_TICK ? p->book.doomed_count : KICKS_OF_A_TICK;
+  for (struct session* s = NULL; left > 0 && (s = sessions_first_doomed(&p->book)) != NULL; --left) {
+    sessions_postpone(&p->book, s);
+    end_session(p, s);
   }
 }
 
@@ -98,18 +116,22 @@ static void take_from_feed(struct plugin* p) {
   if (changes == p->changes_seen) {
     return;
   }
-  p->changes_seen = changes;
-  char* first = NULL;
-  char* second = NULL;
-  while (feed_take_ended(p->feed, &first, &second)) {
-    sessions_doom(&p->book, first, second, cpns_keys_compare_epochs);
-    free(first);
-    free(second);
+  int demands = DEMANDS_OF_A_TICK;
+  struct feed_demand demand;
+  for (; demands > 0 && feed_take_demand(p->feed, &demand); --demands) {
+    sessions_doom(&p->book, demand.entity, demand.below, demand.number, cpns_keys_compare_epochs);
+    free(demand.entity);
+    free(demand.below);
   }
+  int lines = LINES_OF_A_TICK;
+  char* line = NULL;
   bool warning = false;
-  while (feed_take_line(p->feed, &first, &warning)) {
-    say(warning ? MOSQ_LOG_WARNING : MOSQ_LOG_NOTICE, first);
-    free(first);
+  for (; lines > 0 && feed_take_line(p->feed, &line, &warning); --lines) {
+    say(warning ? MOSQ_LOG_WARNING : MOSQ_LOG_NOTICE, line);
+    free(line);
+  }
+  if (demands > 0 && lines > 0) {
+    p->changes_seen = changes;
   }
 }
 
@@ -165,11 +187,14 @@ static int on_psk_key(int event, void* data, void* user) {
   if (!tick_watch_allows(&p->watch, now)) {
     if (!p->without_ticks) {
       p->without_ticks = true;
-      say(MOSQ_LOG_ERR, "no tick of the broker for 2 s, so no session could be ended: no key is given "
-                        "(per_listener_settings?)");
+      say(MOSQ_LOG_ERR,
+          "no tick of the broker for 2 s, so no session could be ended: no key is given until the "
+          "next one. Either the broker or its machine stood still, and goes on by itself, or it "
+          "has 'per_listener_settings true', which has to be removed");
     }
     return MOSQ_ERR_AUTH;
   }
+  const uint64_t since = feed_newest_demand(p->feed);
   struct found_key found;
   if (!key_table_find(p->table, asked->identity, &found)) {
     say_unknown(p, asked->identity, now);
@@ -177,7 +202,7 @@ static int on_psk_key(int event, void* data, void* user) {
   }
   const size_t length = strlen(found.hex);
   const bool given = asked->max_key_len > 0 && length <= (size_t)asked->max_key_len &&
-                     sessions_add(&p->book, asked->client, asked->identity, found.entity, found.epoch);
+                     sessions_add(&p->book, asked->client, asked->identity, found.entity, found.epoch, since);
   if (given) {
     memcpy(asked->key, found.hex, length + 1); /* the broker's buffer has a byte more */
   }
@@ -261,17 +286,34 @@ static const struct {
                  {MOSQ_EVT_PSK_KEY, on_psk_key},       {MOSQ_EVT_TICK, on_tick}};
 
 static void free_plugin(struct plugin* p) {
-  tls_hook_remove();
+  tls_hook_remove(p);
   feed_stop(p->feed);
   key_table_free(p->table);
   sessions_clear(&p->book);
   free(p);
 }
 
+/* False: the system gives no random bytes. */
+static bool choose_nobody(struct plugin* p) {
+  uint64_t drawn[2];
+  ssize_t got = 0;
+  do {
+    got = getrandom(drawn, sizeof drawn, 0);
+  } while (got < 0 && errno == EINTR);
+  (void)snprintf(p->nobody, sizeof p->nobody, "ended.%016" PRIx64 "%016" PRIx64, drawn[0], drawn[1]);
+  return got == (ssize_t)sizeof drawn;
+}
+
 static bool start(struct plugin* p, const struct settings* set) {
   p->table = key_table_new();
-  if (p->table == NULL || !sessions_init(&p->book) || !tls_hook_install(on_tls_freed, p)) {
-    say(MOSQ_LOG_ERR, "not enough memory");
+  if (p->table == NULL || !sessions_init(&p->book) || !choose_nobody(p)) {
+    say(MOSQ_LOG_ERR, "not enough memory, or no random bytes");
+    return false;
+  }
+  /* Two of them would each miss the clients of the other one, and keep pointers to those that are freed. */
+  if (!tls_hook_install(on_tls_freed, p)) {
+    say(MOSQ_LOG_ERR,
+        "OpenSSL refuses a hook, or the plugin is loaded already: have one line 'plugin' for it");
     return false;
   }
   const int failed = feed_start(&p->feed, p->table, set->socket, set->purpose);
@@ -280,9 +322,9 @@ static bool start(struct plugin* p, const struct settings* set) {
                          strerror(-failed));
     return false;
   }
-  for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; ++i) {
-    if (mosquitto_callback_register(p->id, callbacks[i].event, callbacks[i].callback, NULL, p) !=
-        MOSQ_ERR_SUCCESS) {
+  for (; p->registered < sizeof callbacks / sizeof callbacks[0]; ++p->registered) {
+    if (mosquitto_callback_register(p->id, callbacks[p->registered].event, callbacks[p->registered].callback,
+                                    NULL, p) != MOSQ_ERR_SUCCESS) {
       say(MOSQ_LOG_ERR, "the broker refuses a callback");
       return false;
     }
@@ -306,7 +348,7 @@ int mosquitto_plugin_version(int count, const int* versions) {
 }
 
 static void unregister(struct plugin* p) {
-  for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; ++i) {
+  for (size_t i = 0; i < p->registered; ++i) {
     (void)mosquitto_callback_unregister(p->id, callbacks[i].event, callbacks[i].callback, NULL);
   }
 }

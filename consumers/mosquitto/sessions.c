@@ -3,20 +3,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consumers/mosquitto/text_hash.h"
+static void ring_begin(struct session_list* head) { head->next = head->before = head; }
 
-enum { FIRST_SLOTS = 64 };
+static void ring_add(struct session_list* head, struct session_list* l) {
+  l->next = head;
+  l->before = head->before;
+  head->before->next = l;
+  head->before = l;
+}
 
-static size_t slot_of(const void* client, size_t count) {
-  const uint64_t mixed = ((uint64_t)(uintptr_t)client >> 4) * 0x9e3779b97f4a7c15U;
-  return (size_t)(mixed >> 32) & (count - 1);
+/* One that is in no ring stays so. */
+static void ring_remove(struct session_list* l) {
+  l->before->next = l->next;
+  l->next->before = l->before;
+  ring_begin(l);
+}
+
+static struct session* around(void* member, size_t offset) {
+  return (struct session*)(void*)((char*)member - offset);
+}
+
+static struct session* in_ring(const struct session_list* head, struct session_list* l, size_t offset) {
+  return l == head ? NULL : around(l, offset);
+}
+
+static uint64_t hash_of(const void* client) {
+  return (((uint64_t)(uintptr_t)client >> 4U) * 0x9e3779b97f4a7c15U) >> 32U;
 }
 
 bool sessions_init(struct sessions* book) {
   memset(book, 0, sizeof *book);
-  book->slots = calloc(FIRST_SLOTS, sizeof(struct session*));
-  book->slot_count = book->slots == NULL ? 0 : FIRST_SLOTS;
-  return book->slots != NULL;
+  ring_begin(&book->unnamed);
+  ring_begin(&book->doomed);
+  return index_begin(&book->by_client) && index_begin(&book->by_entity);
 }
 
 static void free_session(struct session* s) {
@@ -27,130 +46,124 @@ static void free_session(struct session* s) {
 }
 
 void sessions_clear(struct sessions* book) {
-  for (size_t i = 0; i < book->slot_count; ++i) {
-    while (book->slots[i] != NULL) {
-      struct session* s = book->slots[i];
-      book->slots[i] = s->next;
+  for (size_t i = 0; i < book->by_client.size; ++i) {
+    struct node* n = book->by_client.slots[i];
+    while (n != NULL) {
+      struct session* s = (struct session*)n;
+      n = n->next;
       free_session(s);
     }
   }
-  free(book->slots);
+  index_free(&book->by_client);
+  index_free(&book->by_entity);
   memset(book, 0, sizeof *book);
 }
 
-struct session* sessions_find(const struct sessions* book, const void* client) {
-  struct session* s = book->slots[slot_of(client, book->slot_count)];
-  while (s != NULL && s->client != client) {
-    s = s->next;
-  }
-  return s;
-}
+size_t sessions_count(const struct sessions* book) { return book->by_client.count; }
 
-static void grow(struct sessions* book) {
-  const size_t count = 2 * book->slot_count;
-  struct session** slots = calloc(count, sizeof(struct session*));
-  if (slots == NULL) {
-    return; /* longer chains */
+struct session* sessions_find(const struct sessions* book, const void* client) {
+  const uint64_t hash = hash_of(client);
+  struct node* n = index_next(&book->by_client, hash, NULL);
+  while (n != NULL && ((struct session*)n)->client != client) {
+    n = index_next(&book->by_client, hash, n);
   }
-  for (size_t i = 0; i < book->slot_count; ++i) {
-    while (book->slots[i] != NULL) {
-      struct session* s = book->slots[i];
-      book->slots[i] = s->next;
-      struct session** at = &slots[slot_of(s->client, count)];
-      s->next = *at;
-      *at = s;
-    }
-  }
-  free(book->slots);
-  book->slots = slots;
-  book->slot_count = count;
+  return (struct session*)n;
 }
 
 bool sessions_add(struct sessions* book, void* client, const char* identity, const char* entity,
-                  const char* epoch) {
+                  const char* epoch, uint64_t since) {
   sessions_remove(book, client);
   struct session* s = calloc(1, sizeof *s);
   if (s == NULL) {
     return false;
   }
   s->client = client;
+  s->since = since;
   s->identity = strdup(identity);
   s->entity = strdup(entity);
   s->epoch = strdup(epoch);
-  if (s->identity == NULL || s->entity == NULL || s->epoch == NULL) {
+  if (s->identity == NULL || s->entity == NULL || s->epoch == NULL || !index_reserve(&book->by_client, 1) ||
+      !index_reserve(&book->by_entity, 1)) {
     free_session(s);
     return false;
   }
-  s->entity_hash = text_hash(entity);
-  struct session** at = &book->slots[slot_of(client, book->slot_count)];
-  s->next = *at;
-  *at = s;
-  ++book->unnamed;
-  if (++book->size > book->slot_count) {
-    grow(book);
-  }
+  index_add(&book->by_client, &s->by_client, hash_of(client));
+  index_add(&book->by_entity, &s->by_entity, index_hash(&book->by_entity, entity));
+  ring_begin(&s->doomed_ones);
+  ring_add(&book->unnamed, &s->unnamed);
   return true;
 }
 
-void sessions_set_named(struct sessions* book, struct session* s) {
-  if (!s->named) {
-    s->named = true;
-    --book->unnamed;
-  }
+void sessions_set_named(struct session* s) {
+  s->named = true;
+  ring_remove(&s->unnamed);
 }
 
 void sessions_remove(struct sessions* book, const void* client) {
-  struct session** at = &book->slots[slot_of(client, book->slot_count)];
-  while (*at != NULL && (*at)->client != client) {
-    at = &(*at)->next;
-  }
-  struct session* s = *at;
+  struct session* s = sessions_find(book, client);
   if (s == NULL) {
     return;
   }
-  *at = s->next;
-  --book->size;
-  book->unnamed -= s->named ? 0 : 1;
-  book->doomed -= s->doomed ? 1 : 0;
+  index_remove(&book->by_client, &s->by_client);
+  index_remove(&book->by_entity, &s->by_entity);
+  ring_remove(&s->unnamed);
+  ring_remove(&s->doomed_ones);
+  book->doomed_count -= s->doomed ? 1 : 0;
   free_session(s);
 }
 
-size_t sessions_doom(struct sessions* book, const char* entity, const char* below,
-                     int (*compare)(const char*, const char*)) {
-  const uint64_t hash = entity == NULL ? 0 : text_hash(entity);
+static size_t doom(struct sessions* book, struct session* s, const char* below, uint64_t demand,
+                   int (*compare)(const char*, const char*)) {
+  if (s->doomed || s->since >= demand || (below != NULL && compare(s->epoch, below) >= 0)) {
+    return 0;
+  }
+  s->doomed = true;
+  ++book->doomed_count;
+  ring_add(&book->doomed, &s->doomed_ones);
+  return 1;
+}
+
+static size_t doom_all(struct sessions* book, const char* below, uint64_t demand,
+                       int (*compare)(const char*, const char*)) {
   size_t marked = 0;
-  for (size_t i = 0; i < book->slot_count; ++i) {
-    for (struct session* s = book->slots[i]; s != NULL; s = s->next) {
-      const bool meant = entity == NULL || (s->entity_hash == hash && strcmp(s->entity, entity) == 0);
-      if (meant && !s->doomed && (below == NULL || compare(s->epoch, below) < 0)) {
-        s->doomed = true;
-        ++marked;
-      }
+  for (size_t i = 0; i < book->by_client.size; ++i) {
+    for (struct node* n = book->by_client.slots[i]; n != NULL; n = n->next) {
+      marked += doom(book, (struct session*)n, below, demand, compare);
     }
   }
-  book->doomed += marked;
   return marked;
 }
 
-static bool is_unnamed(const struct session* s) { return !s->named; }
-static bool is_doomed(const struct session* s) { return s->doomed; }
-
-static struct session* any(struct sessions* book, bool (*wanted)(const struct session*)) {
-  for (size_t i = 0; i < book->slot_count; ++i) {
-    for (struct session* s = book->slots[book->cursor & (book->slot_count - 1)]; s != NULL; s = s->next) {
-      if (wanted(s)) {
-        return s;
-      }
-    }
-    ++book->cursor; /* so that a search for each of many looks into each slot once */
+size_t sessions_doom(struct sessions* book, const char* entity, const char* below, uint64_t demand,
+                     int (*compare)(const char*, const char*)) {
+  if (entity == NULL) {
+    return doom_all(book, below, demand, compare);
   }
-  return NULL;
+  size_t marked = 0;
+  const uint64_t hash = index_hash(&book->by_entity, entity);
+  for (struct node* n = index_next(&book->by_entity, hash, NULL); n != NULL;
+       n = index_next(&book->by_entity, hash, n)) {
+    struct session* s = around(n, offsetof(struct session, by_entity));
+    if (strcmp(s->entity, entity) == 0) {
+      marked += doom(book, s, below, demand, compare);
+    }
+  }
+  return marked;
 }
 
-struct session* sessions_any_unnamed(struct sessions* book) {
-  return book->unnamed == 0 ? NULL : any(book, is_unnamed);
+struct session* sessions_first_unnamed(const struct sessions* book) {
+  return in_ring(&book->unnamed, book->unnamed.next, offsetof(struct session, unnamed));
 }
 
-struct session* sessions_any_doomed(struct sessions* book) {
-  return book->doomed == 0 ? NULL : any(book, is_doomed);
+struct session* sessions_next_unnamed(const struct sessions* book, const struct session* s) {
+  return in_ring(&book->unnamed, s->unnamed.next, offsetof(struct session, unnamed));
+}
+
+struct session* sessions_first_doomed(const struct sessions* book) {
+  return in_ring(&book->doomed, book->doomed.next, offsetof(struct session, doomed_ones));
+}
+
+void sessions_postpone(struct sessions* book, struct session* s) {
+  ring_remove(&s->doomed_ones);
+  ring_add(&book->doomed, &s->doomed_ones);
 }

@@ -29,6 +29,9 @@ static void on_free(void* tls, void* own, CRYPTO_EX_DATA* data, int index, long 
 }
 
 bool tls_hook_install(void (*freed)(void* user, const void* value), void* user) {
+  if (hook.index >= 0) {
+    return false;
+  }
   hook.thread = pthread_self();
   hook.freed = freed;
   hook.user = user;
@@ -36,10 +39,12 @@ bool tls_hook_install(void (*freed)(void* user, const void* value), void* user) 
   return hook.index >= 0;
 }
 
-void tls_hook_remove(void) {
-  if (hook.index >= 0) {
-    CRYPTO_free_ex_index(CRYPTO_EX_INDEX_SSL, hook.index);
+void tls_hook_remove(const void* user) {
+  if (hook.index < 0 || hook.user != user) {
+    return;
   }
+  CRYPTO_free_ex_index(CRYPTO_EX_INDEX_SSL, hook.index);
   hook.index = -1;
   hook.freed = NULL;
+  hook.user = NULL;
 }

@@ -6,9 +6,10 @@
 #include <stdbool.h>
 
 /* From now on `freed` is called for each value that is attached to a TLS connection which this thread frees; some are no
- * clients. Once a process at a time. False: OpenSSL refuses. */
+ * clients. False: there is a hook in this process already, or OpenSSL refuses. */
 bool tls_hook_install(void (*freed)(void* user, const void* value), void* user);
 
-void tls_hook_remove(void);
+/* Removes the hook that was installed with `user`, if there is one. */
+void tls_hook_remove(const void* user);
 
 #endif

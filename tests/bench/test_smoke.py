@@ -81,6 +81,10 @@ class Smoke(unittest.TestCase):
         (measured,) = json.loads(out.read_text())["rounds"]
         for figure in ("first_us", "update_us", "wake_us", "first_rows", "update_rows", "first_p99_ms"):
             self.assertGreater(measured[figure], 0, figure)
+        run(BENCH / "key_programs", BUILD, "--quick", "--pnes", 10, "--readers", 1, "--out", out, folder=self.folder)
+        ((measured,),) = json.loads(out.read_text())["rounds"].values()
+        self.assertEqual(measured["updates"], 10)
+        self.assertGreaterEqual(measured["puts"], 3)
         run(BENCH / "start_up", BUILD, "--records", 50, "--times", 1, "--out", out, folder=self.folder)
         self.assertEqual({len(starts) for starts in json.loads(out.read_text())["rounds"].values()}, {1})
         filled = json.loads(run(BENCH / "fill", BUILD, "server", self.folder / "home", 50, folder=self.folder))

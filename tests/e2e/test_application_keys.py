@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Application keys with real roles: both sides derive the same keys, before and after an update; who gets them; that no other listener and
-no file has one; and the commands of `cpns keys`."""
+"""Application keys with real roles: both sides derive the same keys, before and after an update; who gets them; and
+the commands of `cpns keys`."""
 
 import base64
 import contextlib
@@ -16,8 +16,7 @@ import unittest
 import jsonschema
 
 from support import openapi
-from support.api_home import connect, document
-from support.canary import Search
+from support.api_home import document
 from support.case import E2ECase
 from support.home import poll
 from support.unix_http import Connection
@@ -27,9 +26,13 @@ UNKNOWN_ENTITY = "urn:dev:mac:fe00000000000000"
 
 
 class Keys(E2ECase):
-    def start(self, devices=2, user=None, own_files=False, allow=None, overlap=None):
-        """Purposes with `allow`, by default of `user`, by default that of the test. `overlap`: by default that of the program."""
+    def start(self, devices=2, user=None, own_files=False, allow=None, overlap=None, set_size=None):
+        """Purposes with `allow`, by default of `user`, by default that of the test. `overlap`, `set_size`: by default those of the
+        program."""
         self.place = self.home(devices=devices)
+        if set_size is not None:
+            self.place.server["keys"]["set_size"] = set_size
+            self.place.gateway |= {"rekey": {"low_water": 2}, "healing_reserve": 1}
         allow = allow or {"users": [user or getpass.getuser()]}
         for role in ROLES:
             getattr(self.place, role)["application_keys"] = {
@@ -52,10 +55,6 @@ class Keys(E2ECase):
 
     def ask(self, role, target, **peer):
         with contextlib.closing(Connection("keys", self.socket(role), **peer)) as link:
-            return link.ask("GET", target)
-
-    def ask_api(self, role, target):
-        with contextlib.closing(connect(self.place, role)) as link:
             return link.ask("GET", target)
 
     def keys(self, role, target, **peer) -> list:
@@ -309,55 +308,6 @@ class Readers(Keys):
                 head = reader.sock.recv(65536)
                 self.assertTrue(head.startswith(b"HTTP/1.1 404 "), head)
         self.assertTrue(stalled.sock.recv(65536).startswith(b"HTTP/1.1 413 "))
-
-    def test_find_keys_at_no_other_listener_and_in_no_file(self):
-        place = self.start()
-        entity = self.entities[0]
-        secrets = {f"{purpose} {k['epoch']} of {k['entity']} at {role}": bytes.fromhex(k["key"]) for role in ROLES
-                   for purpose in ("mqtt", "coap") for k in self.keys(role, f"/v1/keys/{purpose}")}
-        self.assertGreaterEqual(len(secrets), len(self.entities) * 2 * len(ROLES))
-        search = Search(secrets)
-        self.assertTrue(search.in_bytes(self.ask("pne", f"/v1/keys/mqtt/{entity}").body), "the search finds a key")
-        asked = 0
-        for role in ROLES:
-            for target in ("/v1/keys/mqtt", f"/v1/keys/mqtt/{entity}", f"/v1/fingerprints/mqtt/{entity}", "/v1/identities/mqtt/x"):
-                self.assertEqual(self.ask_api(role, target).code, "no-such-path")
-            for o in document.document(role).operations:
-                if o.verb != "GET" or o.streams:
-                    continue
-                path = o.path
-                for p in o.parameters_in("path"):
-                    path = path.replace("{" + p["name"] + "}", entity if p["name"] == "entity" else str(p["example"]))
-                self.assertEqual(search.in_bytes(self.ask_api(role, path).body), [], path)
-                asked += 1
-            place.cli("support-bundle", "--config", f"{role}.yaml", "--with-ids", "--yes", "--output", f"{role}-bundle.json")
-            (place.folder / f"{role}-config.out").write_text(place.cli("config", "show", "--config", f"{role}.yaml", "--running").stdout)
-        self.assertGreater(asked, 15)
-        self.events_have_none(search)
-        self.assertEqual(self.ask("gateway", "/v1/status").code, "no-such-path")
-        finds, files, _ = search.in_folder(place.folder)
-        self.assertEqual(finds, [])
-        self.assertGreater(files, 30)
-        names = {p.name for p in place.folder.iterdir()}
-        self.assertLessEqual({"gateway.err", "pne.err", "gateway-bundle.json", "pne-config.out"}, names)
-
-    def events_have_none(self, search):
-        """The events of the role while its keys are read, up to the line that says so."""
-        link = connect(self.place, "gateway")
-        link.request("GET", "/v1/events")
-        stream = link.getresponse()
-        seen = b""
-        self.keys("gateway", "/v1/keys/coap")
-        poll(lambda: self.place.cli("pnes", "update", self.entities[0], "--config", "gateway.yaml", check=False).returncode == 0,
-             what="an update of a PNE in reach")
-        while b"event: confirmed" not in seen:
-            line = stream.readline()
-            self.assertTrue(line)
-            self.assertNotIn(b"event: cut-off", line)
-            seen += line
-        self.assertIn(b"event: snapshot", seen)
-        self.assertEqual(search.in_bytes(seen), [])
-        link.close()
 
 
 def answer_once(door, body: bytes):

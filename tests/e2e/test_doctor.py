@@ -130,6 +130,46 @@ class Healthy(DoctorCase):
         self.assertIn("Examples:\n  cpns doctor --config", home.cli("doctor", "--help").stdout)
 
 
+class Pairs(DoctorCase):
+    """Two files, with the plugins as they describe themselves; all differences: tests/unit/cli/compare_test.cpp."""
+
+    def compare(self, home, one: str, other: str, code: int) -> dict:
+        before = snapshot(home.folder)
+        done = home.cli("doctor", "--config", f"{one}.yaml", "--with", f"{other}.yaml", "--json", check=False)
+        self.assertEqual(snapshot(home.folder), before)
+        said = json.loads(done.stdout)
+        self.assertEqual(done.returncode, code, json.dumps(said, indent=1))
+        self.assertEqual([said[key] for key in ("config", "role", "with", "with_role")], [f"{one}.yaml", one, f"{other}.yaml", other])
+        return said
+
+    def test_that_fit(self):
+        home = self.home(devices=2)
+        for one, other, check, text in (("gateway", "pne", "radios", "can meet"), ("pne", "gateway", "devices", "2 devices of "),
+                                        ("gateway", "server", "identity", "'server_uri' is that of "),
+                                        ("server", "gateway", "address", " can be ")):
+            said = self.compare(home, one, other, 0)
+            self.assertEqual(said["warnings"], 0, said)
+            self.line(said, check, "ok", text)
+
+    def test_that_differ(self):
+        home = self.home(devices=1)
+        for role, bytes_ in ((home.gateway, 16), (home.pne, 32)):
+            role["application_keys"] = {"socket": "keys.sock", "purposes": {"mqtt": {"bytes": bytes_, "allow": {"users": ["root"]}}}}
+        home.pne["transports"][0]["params"]["network"] = "another"
+        home.write()
+        said = self.compare(home, "pne", "gateway", 1)
+        place = r"(gateway|pne)\.yaml:\d+:\d+: '"
+        self.assertRegex(self.line(said, "purposes", "error", "is 16, but ", "is 32")["text"], f"^{place}.*but {place}")
+        self.assertRegex(self.line(said, "radios", "error", "is another")["text"], f"^{place}transports.*but {place}transports")
+        self.assertEqual((said["errors"], said["warnings"]), (2, 0))
+
+    def test_of_one_role(self):
+        home = self.home(devices=1)
+        done = home.cli("doctor", "--config", "pne.yaml", "--with", "pne.yaml", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"\nerror +configuration +pne\.yaml and pne\.yaml are both the configuration of a pne; ")
+
+
 class Faulty(DoctorCase):
     def test_a_wrong_configuration(self):
         home = self.home(devices=1)

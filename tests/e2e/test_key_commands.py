@@ -1,86 +1,23 @@
-"""`cpns keys watch`, `render` and `exec` at a key socket that the test plays: what it says, refuses, and does not know."""
+"""`cpns keys watch`, `render` and `get` at a key socket that the test plays: what it says, refuses, and does not know."""
 
+import itertools
 import os
 import pathlib
 import signal
 import stat
+import subprocess
+import tempfile
 import unittest
 
-from support.case import E2ECase
-from support.home import poll
-from support.key_role import KeyRole, key
-from support.process import Process, cpns_binary
+from support.key_commands import ENTITY, FIRST, LINES, OTHER, SECOND, THIRD, Commands, gone, put, synced
+from support.process import cpns_binary
 
-ENTITY = "urn:dev:mac:0024befffe804ff1"
-OTHER = "urn:dev:mac:0024befffe804ff2"
-FIRST, SECOND, THIRD = "a1" * 32, "b2" * 32, "c3" * 32
-LINES = "{each}\n{identity}:{key}\n{end}\n"
-# Tells its key, and ends with code 7 when it is told to.
-PROGRAM = """trap 'exit 7' TERM; trap 'read -r name rest <"$CPNS_KEY_FILE"; echo "again $name"' HUP
-read -r name rest <"{place}"; echo "began $name"
-while :; do sleep 0.02; done"""
+BUILD = pathlib.Path(cpns_binary()).parents[1]
 
 
-def put(epoch, secret, revision=1, entity=ENTITY, **more):
-    return {"event": "put", "revision": revision, "entity": entity, "keys": [key(entity, epoch, secret)], **more}
-
-
-def gone(reason, revision, entity=ENTITY):
-    return {"event": "gone", "revision": revision, "entity": entity, "reason": reason, "text": "a sentence"}
-
-
-def synced(revision=1, unreadable=0):
-    return {"event": "synced", "revision": revision, "unreadable": unreadable}
-
-
-def children_of(process) -> list:
-    return [int(p) for p in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-
-
-class Commands(E2ECase):
-    def setUp(self):
-        self.place = self.home(devices=1)
-        self.events, self.folder = self.place.events, self.place.folder
-        (self.folder / "form").write_text(LINES)
-        self.numbers = 0
-
-    def role(self, **options) -> KeyRole:
-        role = KeyRole(self.folder / "keys.sock", **options)
-        self.addCleanup(role.close)
-        return role
-
-    def begin(self, command, *args, env=None) -> Process:
-        """Its lines are events `raw` of its name."""
-        self.numbers += 1
-        line = [cpns_binary(), "keys", command, "mqtt", "--socket", "keys.sock", *args]
-        made = Process(f"{command}{self.numbers}", line, self.events, self.folder, env)
-        self.addCleanup(made.shut_down)
-        return made.spawn()
-
-    def render(self, *command, once=False):
-        return self.begin("render", "--template", "form", "--output", "./psk", *(["--once"] if once else []), "--", *command)
-
-    def exec(self, *options, program=PROGRAM):
-        return self.begin("exec", ENTITY, *options, "--", "sh", "-c", program, env={"RUNTIME_DIRECTORY": str(self.folder)})
-
-    def said(self, process, text, count=1, since=0):
-        """Waits until the process said `text` so often."""
-        return self.events.wait(lambda e: text in e.get("text", ""), role=process.name, since=since, count=count)
-
-    def told(self, process, text) -> list:
-        return [e["text"] for e in self.events.find(lambda e: text in e.get("text", ""), role=process.name)]
-
-    def content(self):
-        file = self.folder / "psk"
-        return file.read_text() if file.exists() else None
-
-    def until_content(self, *lines):
-        wanted = "".join(line + "\n" for line in lines)
-        poll(lambda: self.content() == wanted, what=f"a file with {wanted}")
-
-    @staticmethod
-    def line(epoch, secret, entity=ENTITY):
-        return f"{key(entity, epoch, secret)['identity']}:{secret}"
+def in_memory(folder) -> bool:
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout
+    return kind.strip() in ("tmpfs", "ramfs")
 
 
 class Watch(Commands):
@@ -305,6 +242,38 @@ class Render(Commands):
                 self.until_content(self.line("3.8", FIRST))
                 role.watches = []
 
+    def test_puts_its_file_into_memory_and_says_it_if_another_place_is_named(self):
+        role = self.role()
+        names = itertools.count(1)
+
+        def rendered(output, **env) -> list:
+            """The lines about the place."""
+            render = self.begin("render", "--template", "form", "--output", output, "--once",
+                                env={"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": "", **env})
+            number = next(names)
+            role.send_to(role.watch(number), put("3.8", FIRST))
+            role.send_to(role.watch(number), synced())
+            render.wait()
+            return self.told(render, "is not on a file system in memory (tmpfs): its keys outlive it on the disk")
+
+        with tempfile.TemporaryDirectory(prefix="cpns-e2e-", dir="/dev/shm") as memory, tempfile.TemporaryDirectory(dir=BUILD) as disk:
+            name = pathlib.Path(memory).name
+            for output, place, env in (("a", memory, {"RUNTIME_DIRECTORY": f"{memory}:/none", "XDG_RUNTIME_DIR": disk}),
+                                       ("b", memory, {"XDG_RUNTIME_DIR": memory}), (name, "/run", {}),
+                                       ("./c", self.folder, {"RUNTIME_DIRECTORY": memory}),
+                                       (f"{disk}/d", disk, {"RUNTIME_DIRECTORY": memory})):
+                with self.subTest(place=place):
+                    file = pathlib.Path(place, pathlib.Path(output).name)
+                    if place == "/run" and not os.access(place, os.W_OK):
+                        continue
+                    said = rendered(output, **env)
+                    self.addCleanup(file.unlink, missing_ok=True)
+                    self.assertEqual(file.read_text(), self.line("3.8", FIRST) + "\n")
+                    self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o640)
+                    self.assertEqual(len(said), 0 if in_memory(place) else 1)
+                    self.assertTrue(all(str(file) in line or output in line for line in said), said)
+            self.assertEqual([in_memory(memory), in_memory(disk)], [True, False], "or the test shows nothing")
+
     def test_errors_of_a_template_and_of_names_have_their_place(self):
         for form, text in (("a\n {each}{kye}{end}", "form:2:8: unknown placeholder {kye}; did you mean {key}?"), ("{each}", "form:1:1: "),
                            ("x } y", "form:1:3: ")):
@@ -322,119 +291,28 @@ class Render(Commands):
             self.said(process, text)
 
 
-class Exec(Commands):
-    def begun(self, epoch):
-        return f"began dev.mac.0024befffe804ff1/{epoch}/mqtt"
-
-    def folders(self) -> list:
-        return list(self.folder.glob("cpns-keys-*"))
-
-    def test_runs_its_program_with_the_key_of_now(self):
+    def test_two_of_one_file(self):
         role = self.role()
-        program = self.exec()
-        link = role.watch()
-        role.send_to(link, put("1.0", SECOND, entity=OTHER))
-        role.send_to(link, synced())
-        role.until_acked("w0", 1)
-        self.assertEqual(self.told(program, "began"), [])
-        role.send_to(link, put("3.8", FIRST, 2))
-        self.said(program, self.begun("3.8"))
-        [folder] = self.folders()
-        self.assertEqual([stat.S_IMODE((folder / n).stat().st_mode) for n in ("", "key")], [0o700, 0o600])
-        self.assertEqual((folder / "key").read_text(), f"dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}\n")
-        role.until_acked("w0", 2)
-        self.has_no_key_in_sight(program)
-        role.send_to(link, put("3.9", SECOND, 3))
-        self.said(program, self.begun("3.9"))
-        role.until_acked("w0", 3)
-        role.send_to(link, gone("unreadable", 4))
-        role.until_acked("w0", 4)
-        role.send_to(link, put("3.9", SECOND, 5))
-        role.until_acked("w0", 5)
-        self.assertEqual(len(self.told(program, "began")), 2, "a record that cannot be read ends nothing")
-        role.send_to(link, gone("forgotten", 6))
-        self.said(program, "has no key any more")
-        role.until_acked("w0", 6)
-        self.assertFalse((folder / "key").exists())
-        role.send_to(link, put("4.0", THIRD, 7))
-        self.said(program, self.begun("4.0"))
-        self.assertEqual(program.terminate(), 7)
-        self.assertEqual(self.folders(), [])
+        both = [self.render("true"), self.render("true")]
+        for n in range(1, 101):
+            for number in (1, 2):
+                role.send_to(role.watch(number), put(f"3.{n}", FIRST, n))
+                if n == 1:
+                    role.send_to(role.watch(number), synced())
+        for name in ("w0", "w1"):
+            role.until_acked(name, 100)
+        self.until_content(self.line("3.100", FIRST))
+        for process in both:
+            self.assertEqual(self.told(process, "trying again"), [])
+        self.assertEqual(list(self.folder.glob("psk.*")), [])
 
-    def has_no_key_in_sight(self, program):
-        for pid in (program.pid, children_of(program)[0]):
-            for file in ("cmdline", "environ"):
-                text = pathlib.Path(f"/proc/{pid}/{file}").read_bytes()
-                self.assertNotIn(FIRST[:16].encode(), text)
-                self.assertTrue(text)
-        self.assertIn(b"CPNS_KEY_FILE=", text)
 
-    def test_signals_a_program_that_reads_its_key_again(self):
-        role = self.role()
-        program = self.exec("--file", "./sensor.key", "--on-change", "HUP")
-        link = role.watch()
-        role.send_to(link, put("3.8", FIRST))
-        role.send_to(link, synced())
-        self.said(program, self.begun("3.8"))
-        role.send_to(link, put("3.9", SECOND, 2))
-        self.said(program, "again dev.mac.0024befffe804ff1/3.9/mqtt")
-        role.until_acked("w0", 2)
-        program.signal(signal.SIGHUP)
-        self.said(program, "again ", count=2)
-        self.assertEqual(program.terminate(), 7)
-        self.assertFalse((self.folder / "sensor.key").exists())
-
-    def test_gives_the_key_by_a_descriptor_and_as_a_template_says(self):
-        role = self.role()
-        (self.folder / "raw").write_text("{each use}{key_base64}{end}")
-        expected = ((("--fd", "3"), f"3 3 dev.mac.0024befffe804ff1/3.8/mqtt {FIRST}"),
-                    (("--fd", "200", "--template", "raw"), "200 200 oaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaE="))
-        for n, (options, text) in enumerate(expected):
-            program = self.exec(*options, program='echo "{place} $CPNS_KEY_FD $(cat /proc/self/fd/$CPNS_KEY_FD)"; exit 5')
-            role.send_to(role.watch(n + 1), put("3.8", FIRST))
-            role.send_to(role.watch(n + 1), synced())
-            self.assertEqual(program.wait(), 5)
-            self.assertEqual(self.told(program, " "), [text])
-
-    def test_ends_as_its_program_ends(self):
-        role = self.role()
-        for program, code in (("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)):
-            role.watches = []
-            process = self.exec(program=program)
-            role.send_to(role.watch(), put("3.8", FIRST))
-            role.send_to(role.watch(), synced())
-            self.assertEqual(process.wait(), code)
-        role.watches = []
-        process = self.begin("exec", ENTITY, "--file", "./k", "--", "./none")
-        role.send_to(role.watch(), put("3.8", FIRST))
-        role.send_to(role.watch(), synced())
-        self.assertEqual(process.wait(), 1)
-        self.said(process, "cannot start ./none: No such file or directory")
-        self.assertFalse((self.folder / "k").exists())
-
-    def test_kills_a_program_that_does_not_end_for_its_next_key(self):
-        role = self.role()
-        program = self.exec(program="""trap '' TERM; read -r name rest <"{place}"; echo "began $name"; while :; do sleep 0.05; done""")
-        role.send_to(role.watch(), put("3.8", FIRST))
-        role.send_to(role.watch(), synced())
-        first = self.said(program, self.begun("3.8"))[0]["seen"]
-        role.send_to(role.watch(), put("3.9", SECOND, 2))
-        second = self.said(program, self.begun("3.9"))[0]["seen"]
-        self.assertTrue(9 < second - first < 14, second - first)
-        role.until_acked("w0", 2)
-        [child] = children_of(program)
-        program.kill9()
-        os.kill(child, signal.SIGKILL)  # it ignores the SIGTERM that follows the end of its parent
-
-    def test_refuses_what_it_cannot_do(self):
-        for args, code, text in ((("--fd", "3", "--on-change", "HUP"), 2, "use --file"), (("--fd", "3", "--file", "x"), 2, "not both"),
-                                 (("--on-change", "KILL"), 2, "restart, HUP, USR1 or USR2"), (("--fd", "1"), 2, "--fd"),
-                                 (("--file", "none/key"), 1, "is not a folder")):
-            process = self.exec(*args)
-            self.assertEqual(process.wait(), code, args)
-            self.said(process, text)
-        process = self.begin("exec", "urn:none", "--", "true")
-        self.assertEqual(process.wait(), 1)
+class Get(Commands):
+    def test_refuses_a_wrong_entity_id_before_it_asks_the_role(self):
+        for command in ("get", "fingerprint"):
+            process = self.begin(command, "urn:none")
+            self.assertEqual(process.wait(), 1)
+            self.said(process, "Entity ID 'urn:none' has no known scheme")
 
 
 if __name__ == "__main__":

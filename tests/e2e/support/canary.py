@@ -1,6 +1,7 @@
-"""Searches all files of a folder for secrets in any form: raw, hexadecimal, base64, whole or in part."""
+"""Searches all files of a folder for secrets in any form: raw, hexadecimal, base64, escaped as in JSON, whole or in part."""
 
 import base64
+import json
 import pathlib
 
 PART = 8  # bytes of the beginning or the end of a secret that count as a find in text
@@ -18,6 +19,14 @@ def base64_forms(secret: bytes, urlsafe: bool) -> list:
     return forms
 
 
+def escaped(secret: bytes, short: bool) -> bytes:
+    """As a string of JSON; the log has no short escapes of control characters."""
+    if short:
+        return json.dumps(secret.decode("latin-1"))[1:-1].encode()
+    plain = {0x22: b'\\"', 0x5c: b"\\\\", **{c: bytes([c]) for c in range(0x20, 0x7f) if c not in (0x22, 0x5c)}}
+    return b"".join(plain.get(c, b"\\u%04x" % c) for c in secret)
+
+
 def needles(secret: bytes) -> dict:
     """Byte strings to search for: name of the form to bytes."""
     raw = secret[:16], secret[-16:]
@@ -28,15 +37,21 @@ def needles(secret: bytes) -> dict:
     for urlsafe in (False, True):
         for n, form in enumerate(base64_forms(secret, urlsafe)):
             found[("urlsafe " if urlsafe else "") + f"base64 at {n}"] = form
+            if b"/" in form:
+                found[f"base64 at {n} in JSON"] = form.replace(b"/", b"\\/")
+    for name, part in (("JSON", secret[:PART]), ("JSON end", secret[-PART:])):
+        found[name], found["short " + name] = escaped(part, short=False), escaped(part, short=True)
     return found
 
 
 def written_forms(secret: bytes) -> dict:
     """Forms in which a secret might be written into a file, to test that the search finds them."""
-    forms = {"raw": secret, "hex": secret.hex().encode(), "hex upper": secret.hex().upper().encode()}
+    forms = {"raw": secret, "hex": secret.hex().encode(), "hex upper": secret.hex().upper().encode(),
+             "JSON": escaped(secret, short=False), "short JSON": escaped(secret, short=True)}
     for before in range(3):
         around = b"\xfb" * before + secret + b"\xfb" * (before + 1)
         forms[f"base64 at {before}"] = base64.b64encode(around)
+        forms[f"base64 at {before} in JSON"] = base64.b64encode(around).replace(b"/", b"\\/")
         forms[f"urlsafe base64 at {before}"] = base64.urlsafe_b64encode(around)
     forms["the first half in hex"] = secret[:(len(secret) + 1) // 2].hex().encode()
     forms["the last half in hex"] = secret[-((len(secret) + 1) // 2):].hex().encode()

@@ -55,7 +55,7 @@ def copied(home):
     with tempfile.TemporaryDirectory(prefix="cpns-e2e-cut-") as folder:
         copy = pathlib.Path(folder) / "home"
         with halted(home):
-            shutil.copytree(home.folder, copy, ignore=shutil.ignore_patterns("*.sock", "*.err", "*.out"))
+            shutil.copytree(home.folder, copy, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "*.err", "*.out"))
         yield copy
 
 

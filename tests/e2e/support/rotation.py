@@ -10,7 +10,7 @@ from support.lossy import frames_at_gateway, lose_frames
 from support.mosquitto import BUILD, Broker, Subscriber
 from support.process import Process
 
-CROWD = BUILD / "tests/mqtt_crowd"
+CROWD = BUILD / "lib/cpns/mqtt_crowd"
 CALM = 2.0  # s after a restart, from which on no client may be refused
 
 

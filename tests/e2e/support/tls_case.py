@@ -14,8 +14,11 @@ CERTIFICATES = {"urn:cpns:admin:anna": "admin", "urn:cpns:admin:op-*": "operator
 
 
 class OverTls(E2ECase):
+    def new_home(self):
+        return self.home(devices=1)
+
     def setUp(self):
-        self.place = home = self.home(devices=1)
+        self.place = home = self.new_home()
         add_sockets(home)
         self.tls = home.folder / "tls"
         for role in document.ROLES:

@@ -154,9 +154,12 @@ class live_parts final : public part_source {
   }
   result<std::string> next() override {
     const std::lock_guard lock{guard_};
+    made += waiting_.empty() ? 0 : 1;
     return std::exchange(waiting_, {});
   }
   [[nodiscard]] bool goes_on() const override { return true; }
+  [[nodiscard]] bool drained() const override { return all_at_once; }
+  [[nodiscard]] milliseconds gathers() const override { return window; }
   std::shared_ptr<void> listen(std::function<void()> wake) override {
     const std::lock_guard lock{guard_};
     wake_ = std::move(wake);
@@ -170,6 +173,9 @@ class live_parts final : public part_source {
     const std::lock_guard lock{guard_};
     return static_cast<bool>(wake_);
   }
+  bool all_at_once = false;
+  milliseconds window{0};
+  std::atomic<int> made{0};  ///< parts
 
  private:
   std::mutex guard_;
@@ -205,6 +211,47 @@ TEST_F(http_harness, sends_what_is_new_and_a_heartbeat_when_nothing_is) {
   EXPECT_TRUE(parts->is_heard());
   c.close();
   while (parts->is_heard()) std::this_thread::yield();
+}
+
+TEST_F(http_harness, gathers_what_comes_in_quick_succession) {
+  const auto parts = std::make_shared<live_parts>();
+  parts->all_at_once = true;
+  parts->window = seconds{2};
+  start(with({live(parts)}));
+  raw_client c{path};
+  c.send(get_parts);
+  c.receive_until("first\n");
+  while (!parts->is_heard()) std::this_thread::yield();
+  for (int i = 0; i < 1000; ++i) parts->put("new " + std::to_string(i) + "\n");
+  const auto all = c.receive_until("new 999\n");
+  for (int i = 0; i < 1000; i += 111) EXPECT_THAT(all, HasSubstr("new " + std::to_string(i) + "\n"));
+  EXPECT_LT(parts->made, 100) << "not one part per change";
+}
+
+TEST_F(http_harness, sends_a_change_at_once_after_a_pause_and_ends_while_it_gathers) {
+  const auto parts = std::make_shared<live_parts>();
+  parts->all_at_once = true;
+  parts->window = milliseconds{1};
+  start(with({live(parts)}));
+  raw_client c{path};
+  c.send(get_parts);
+  c.receive_until("first\n");
+  for (int i = 0; i < 20; ++i) {
+    const auto text = "new " + std::to_string(i) + "\n";
+    parts->put(text);
+    EXPECT_THAT(c.receive_until(text), HasSubstr(text));
+  }
+  const auto slow = std::make_shared<live_parts>();
+  slow->all_at_once = true;
+  slow->window = seconds{3600};
+  server.reset();
+  start(with({live(slow)}));
+  raw_client d{path};
+  d.send(get_parts);
+  d.receive_until("first\n");
+  slow->put("never\n");
+  server.reset();
+  EXPECT_FALSE(slow->is_heard());
 }
 
 TEST_F(http_harness, counts_an_answer_that_goes_on_as_a_reader_of_events) {

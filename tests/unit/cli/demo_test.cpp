@@ -1,6 +1,8 @@
 // How often a demo renews keys without --rekey.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "cli/demo/deployment.hpp"
 
 namespace cpns::cli {
@@ -28,6 +30,17 @@ TEST(demo, renews_a_few_pnes_every_five_seconds) {
 TEST(demo, keeps_the_interval_of_the_user_for_any_number) {
   EXPECT_EQ(rekey_with(10'000, 3), 3u);
   EXPECT_EQ(rekey_with(1, 3600), 3600u);
+}
+
+TEST(demo, renews_every_two_seconds_for_an_application_and_at_most_100_pnes_per_second) {
+  demo_options o;
+  o.application = "mqtt";
+  for (const auto& [pnes, interval] : {std::pair{5U, 2U}, {200U, 2U}, {300U, 3U}, {1000U, 10U}}) {
+    o.pnes = pnes;
+    EXPECT_EQ(rekey_of(o), interval) << pnes;
+  }
+  o.rekey_seconds = 7;
+  EXPECT_EQ(rekey_of(o), 7U);
 }
 
 TEST(demo, orders_updates_only_where_the_timers_are_long_and_the_user_chose_none) {

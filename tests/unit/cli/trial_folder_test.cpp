@@ -43,6 +43,26 @@ TEST_F(trial_folder, has_configurations_that_load_and_files_that_are_private) {
     EXPECT_TRUE(read(file).starts_with("-----BEGIN CERTIFICATE-----")) << file;
 }
 
+TEST_F(trial_folder, has_application_keys_for_the_two_users_if_it_is_asked_for_them) {
+  trial_options o{.folder = folder / "plain"};
+  const auto plain = make_trial_folder(o);
+  ASSERT_TRUE(plain) << plain.error().message();
+  EXPECT_FALSE(config::load_gateway(plain->gateway_yaml)->application_keys);
+  EXPECT_FALSE(config::load_pne(plain->pne_yaml)->application_keys);
+
+  o.folder = folder / "trial";
+  o.key_sockets = trial_key_sockets{folder / "gateway's keys", folder / "pne keys", "broker", "sensor"};
+  const auto made = make_trial_folder(o);
+  ASSERT_TRUE(made) << made.error().message();
+  const auto gateway = config::load_gateway(made->gateway_yaml);
+  const auto pne = config::load_pne(made->pne_yaml);
+  ASSERT_TRUE(gateway && gateway->application_keys && pne && pne->application_keys);
+  EXPECT_EQ(gateway->application_keys->socket, folder / "gateway's keys");
+  EXPECT_EQ(pne->application_keys->socket, folder / "pne keys");
+  EXPECT_EQ(gateway->application_keys->purposes.at("mqtt").allow.users, std::vector<std::string>{"broker"});
+  EXPECT_EQ(pne->application_keys->purposes.at("mqtt").allow.users, std::vector<std::string>{"sensor"});
+}
+
 TEST_F(trial_folder, has_a_server_store_with_the_user_and_the_devices_of_the_pnes) {
   const auto made = make_trial_folder({.folder = folder / "trial", .devices = 5, .user = "bob"});
   ASSERT_TRUE(made) << made.error().message();

@@ -94,5 +94,33 @@ TEST_F(tls_files_of_a_role, never_show_the_key_in_an_error) {
   EXPECT_EQ(made.error().message().find("PRIVATE KEY-----"), std::string::npos);
 }
 
+TEST_F(tls_files_of_a_role, have_the_uri_of_their_certificate) {
+  EXPECT_EQ(uri_of_certificate(home.client.certificate), "urn:cpns:gw:hall");
+  EXPECT_EQ(uri_of_certificate(home.server.ca).error().code, errc::peer_identity);
+  EXPECT_EQ(uri_of_certificate(home.folder() + "/nowhere.crt").error().code, errc::config_file);
+}
+
+TEST_F(tls_files_of_a_role, are_checked_against_the_authorities_of_the_other_side) {
+  using enum tls_role;
+  EXPECT_TRUE(check_issuer(home.server.certificate, home.client.ca, server));
+  EXPECT_TRUE(check_issuer(home.client.certificate, home.server.ca, client));
+  auto r = request_for(certificate_usage::server, "urn:cpns:server:old");
+  r.not_before = time_point{std::chrono::hours{24 * 365 * 40}};
+  r.not_after = r.not_before + std::chrono::hours{24};
+  EXPECT_TRUE(check_issuer(home.files("old", r).certificate, home.client.ca, server))
+      << "its date is not compared";
+  EXPECT_FALSE(check_issuer(home.client.certificate, home.server.ca, server)) << "it is not for a server";
+
+  const auto other = make_ca("test CA", 2).value();  // the same name
+  const auto refused_by = [&](const std::string& ca) {
+    const auto done = check_issuer(home.server.certificate, ca, server);
+    return done ? errc{} : done.error().code;
+  };
+  EXPECT_EQ(refused_by(home.write("other.crt", other.certificate_pem, 0644)), errc::crypto_certificate);
+  EXPECT_EQ(refused_by(home.write("both.crt", other.certificate_pem + home.ca.certificate_pem, 0644)),
+            errc{});
+  EXPECT_EQ(refused_by(home.folder() + "/nowhere.crt"), errc::config_file);
+}
+
 }  // namespace
 }  // namespace cpns::crypto

@@ -1,6 +1,7 @@
 #include "consumers/mosquitto/sessions.h"
 
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <set>
@@ -21,19 +22,20 @@ class Sessions : public testing::Test {
 
   void* add(std::size_t number, const std::string& entity, const std::string& epoch) {
     EXPECT_TRUE(sessions_add(&book, &clients.at(number), (entity + "/" + epoch).c_str(), entity.c_str(),
-                             epoch.c_str()));
+                             epoch.c_str(), since));
     return &clients.at(number);
   }
 
   std::set<std::string> doomed() {
     std::set<std::string> out;
-    for (session* s = sessions_any_doomed(&book); s != nullptr; s = sessions_any_doomed(&book)) {
+    for (session* s = sessions_first_doomed(&book); s != nullptr; s = sessions_first_doomed(&book)) {
       out.insert(s->identity);
       sessions_remove(&book, s->client);
     }
     return out;
   }
 
+  std::uint64_t since = 0;
   std::array<int, 1'000> clients{};
   sessions book{};
 };
@@ -49,28 +51,28 @@ TEST_F(Sessions, AreFoundByTheirClient) {
   sessions_remove(&book, client);
   sessions_remove(&book, client);
   EXPECT_EQ(sessions_find(&book, client), nullptr);
-  EXPECT_EQ(book.size, 0U);
+  EXPECT_EQ(sessions_count(&book), 0U);
 }
 
 TEST_F(Sessions, BeginAgainWithAnotherKeyOfTheSameClient) {
   void* client = add(1, "a", "1");
-  sessions_set_named(&book, sessions_find(&book, client));
+  sessions_set_named(sessions_find(&book, client));
   add(1, "b", "2");
-  EXPECT_EQ(book.size, 1U);
+  EXPECT_EQ(sessions_count(&book), 1U);
   EXPECT_STREQ(sessions_find(&book, client)->entity, "b");
   EXPECT_FALSE(sessions_find(&book, client)->named);
-  EXPECT_EQ(book.unnamed, 1U);
+  EXPECT_EQ(sessions_next_unnamed(&book, sessions_first_unnamed(&book)), nullptr);
 }
 
 TEST_F(Sessions, AreNamedOnce) {
   add(1, "a", "1");
   void* second = add(2, "b", "1");
-  sessions_set_named(&book, sessions_find(&book, second));
-  sessions_set_named(&book, sessions_find(&book, second));
-  ASSERT_NE(sessions_any_unnamed(&book), nullptr);
-  EXPECT_STREQ(sessions_any_unnamed(&book)->entity, "a");
-  sessions_set_named(&book, sessions_any_unnamed(&book));
-  EXPECT_EQ(sessions_any_unnamed(&book), nullptr);
+  sessions_set_named(sessions_find(&book, second));
+  sessions_set_named(sessions_find(&book, second));
+  ASSERT_NE(sessions_first_unnamed(&book), nullptr);
+  EXPECT_STREQ(sessions_first_unnamed(&book)->entity, "a");
+  sessions_set_named(sessions_first_unnamed(&book));
+  EXPECT_EQ(sessions_first_unnamed(&book), nullptr);
 }
 
 TEST_F(Sessions, OfADeviceEndBelowAnEpochAndOthersGoOn) {
@@ -78,30 +80,53 @@ TEST_F(Sessions, OfADeviceEndBelowAnEpochAndOthersGoOn) {
   add(2, "a", "2");
   add(3, "a", "3");
   add(4, "b", "1");
-  EXPECT_EQ(sessions_doom(&book, "a", "3", &compare), 2U);
-  EXPECT_EQ(sessions_doom(&book, "a", "3", &compare), 0U);
+  EXPECT_EQ(sessions_doom(&book, "a", "3", 1, &compare), 2U);
+  EXPECT_EQ(sessions_doom(&book, "a", "3", 1, &compare), 0U);
   EXPECT_EQ(doomed(), (std::set<std::string>{"a/1", "a/2"}));
-  EXPECT_EQ(book.size, 2U);
+  EXPECT_EQ(sessions_count(&book), 2U);
 }
 
 TEST_F(Sessions, AllEndOfADeviceAndOfAllDevices) {
   add(1, "a", "1");
   add(2, "a", "2");
   add(3, "b", "2");
-  EXPECT_EQ(sessions_doom(&book, "c", nullptr, &compare), 0U);
-  EXPECT_EQ(sessions_any_doomed(&book), nullptr);
-  EXPECT_EQ(sessions_doom(&book, "a", nullptr, &compare), 2U);
-  EXPECT_EQ(sessions_doom(&book, nullptr, nullptr, &compare), 1U);
+  EXPECT_EQ(sessions_doom(&book, "c", nullptr, 1, &compare), 0U);
+  EXPECT_EQ(sessions_first_doomed(&book), nullptr);
+  EXPECT_EQ(sessions_doom(&book, "a", nullptr, 1, &compare), 2U);
+  EXPECT_EQ(sessions_doom(&book, nullptr, nullptr, 1, &compare), 1U);
   EXPECT_EQ(doomed().size(), 3U);
-  EXPECT_EQ(book.unnamed, 0U);
+  EXPECT_EQ(sessions_first_unnamed(&book), nullptr);
+  EXPECT_EQ(book.doomed_count, 0U);
+}
+
+TEST_F(Sessions, ThatBeganAfterADemandAreNotMeant) {
+  add(1, "a", "1");
+  since = 7;
+  add(2, "a", "2");
+  EXPECT_EQ(sessions_doom(&book, "a", nullptr, 7, &compare), 1U);
+  EXPECT_EQ(sessions_doom(&book, nullptr, nullptr, 7, &compare), 0U);
+  EXPECT_EQ(sessions_doom(&book, "a", "2", 8, &compare), 0U);
+  EXPECT_EQ(doomed(), (std::set<std::string>{"a/1"}));
+  EXPECT_EQ(sessions_doom(&book, "a", nullptr, 8, &compare), 1U);
+}
+
+TEST_F(Sessions, EndInTheOrderOfTheDemandsUnlessOneIsPostponed) {
+  add(1, "a", "1");
+  add(2, "b", "1");
+  EXPECT_EQ(sessions_doom(&book, "b", nullptr, 1, &compare), 1U);
+  EXPECT_EQ(sessions_doom(&book, "a", nullptr, 2, &compare), 1U);
+  EXPECT_STREQ(sessions_first_doomed(&book)->entity, "b");
+  sessions_postpone(&book, sessions_first_doomed(&book));
+  EXPECT_STREQ(sessions_first_doomed(&book)->entity, "a");
+  EXPECT_EQ(book.doomed_count, 2U);
 }
 
 TEST_F(Sessions, AreManyAtATime) {
   for (std::size_t i = 0; i < clients.size(); ++i) {
     add(i, "a" + std::to_string(i % 10), "1");
   }
-  EXPECT_EQ(book.size, clients.size());
-  EXPECT_EQ(sessions_doom(&book, "a3", nullptr, &compare), clients.size() / 10);
+  EXPECT_EQ(sessions_count(&book), clients.size());
+  EXPECT_EQ(sessions_doom(&book, "a3", nullptr, 1, &compare), clients.size() / 10);
   EXPECT_EQ(doomed(), (std::set<std::string>{"a3/1"}));
   for (std::size_t i = 0; i < clients.size(); ++i) {
     EXPECT_EQ(sessions_find(&book, &clients[i]) == nullptr, i % 10 == 3) << i;

@@ -1,15 +1,17 @@
-/* A crowd of MQTT clients on the PNEs, for tests: one watch of the key socket of the process of PNEs, and a client for each
- * device. Each connects to the broker with the newest key of its device, publishes its next number with QoS 1 to
+/* A crowd of MQTT clients on the PNEs, for tests and `cpns demo`: one watch of the key socket of the process of PNEs, and a client for
+ * each device. Each connects to the broker with the newest key of its device, publishes its next number with QoS 1 to
  * pn/ENTITY/reading, disconnects, and does it again after a random pause, until SIGTERM:
  *
  *   mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] [--latency MS]
- *              [--seed N] ENTITY...
+ *              [--hub PATH] [--seed N] ENTITY...
+ *
+ * With --hub a subscriber on the hub gets the messages at that Unix socket of the broker, and they are compared.
  *
  * A client takes its key --latency before its connection is open, and hears what the broker says as much later, as over a
  * slow link: a handshake on one machine takes less time than a key needs to change.
  * A number is published again, in the next connection, until the broker has acknowledged it. Prints JSON lines: `refused`
  * for each connection that the broker refused (an alert of TLS, a CONNACK with a code), `broken` for each that ended for
- * another reason, `counts` once a second, and at the end `device` for each device and `done`. A broker that nobody could
+ * another reason, `counts` four times a second, and at the end `device` for each device and `done`. A broker that nobody could
  * reach has refused nothing. Times are milliseconds of the monotonic clock. */
 
 #include <cpns_keys.h>
@@ -24,8 +26,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "subscriber.h"
+
 static const char ciphers[] = "ECDHE-PSK-CHACHA20-POLY1305";
-enum { LIMIT_MS = 10000, NAME = 256, BEGIN_AT_ONCE = 4, SYNCED_MS = 10000, ALERTS = 1000 };
+enum { NAME = 256, BEGIN_AT_ONCE = 4, ALERTS = 1000 };
+enum { LIMIT_MS = 10000, SYNCED_MS = 10000, REST_MS = 5000, TELL_MS = 250 };
 
 enum phase { PAUSING, CONNECTING, ENTERING, PUBLISHING, LEAVING };
 
@@ -33,6 +38,7 @@ struct client {
   struct crowd* crowd;
   const char* entity;
   char newest[NAME]; /* identity of the key with which to begin */
+  char newest_epoch[32];
   int64_t newest_since;
 
   struct mosquitto* link;
@@ -42,6 +48,7 @@ struct client {
   int64_t key_since;
   int64_t hears_at; /* that the connection is open, or what the broker has said; 0: nothing */
   char identity[NAME];
+  char epoch[32];
   char state[16];
   bool connected, acknowledged;
   bool cut;    /* the connection is not open any more, or never was */
@@ -57,12 +64,15 @@ struct crowd {
   int port;
   int least_ms, most_ms, latency_ms;
   unsigned draw;
+  const char* hub; /* NULL: no subscriber */
+  struct subscriber hub_side;
   cpns_keys* keys;
   struct client* clients;
   size_t size;
   long handshakes, published, refused, broken, late, unreachable, without_key;
-  int64_t oldest_ms;  /* for how long a key had been the newest when a handshake with it was complete */
-  int64_t longest_ms; /* of a handshake, from the begin of the connection to its CONNACK */
+  int64_t oldest_ms;     /* for how long a key had been the newest when a handshake with it was complete */
+  char oldest_epoch[32]; /* of that key */
+  int64_t longest_ms;    /* of a handshake, from the begin of the connection to its CONNACK */
 };
 
 static volatile sig_atomic_t stopped;
@@ -86,9 +96,20 @@ static void on_put(void* user, const struct cpns_key* key) {
     struct client* c = &all->clients[i];
     if (strcmp(c->entity, key->entity) == 0 && strcmp(c->newest, key->identity) != 0) {
       keep(c->newest, sizeof c->newest, key->identity);
+      keep(c->newest_epoch, sizeof c->newest_epoch, key->epoch);
       c->newest_since = now_ms();
     }
   }
+}
+
+/* The messages that the broker has acknowledged and the subscriber does not have (yet). */
+static long lost(const struct crowd* all) {
+  long out = all->hub_side.missed;
+  for (size_t i = 0; all->hub != NULL && i < all->size; ++i) {
+    const long behind = all->clients[i].number - all->hub_side.last[i];
+    out += behind > 0 ? behind : 0;
+  }
+  return out;
 }
 
 static void on_lost(void* user, const char* why) {
@@ -141,9 +162,10 @@ static void tell_counts(const struct crowd* all, const char* event) {
   printf("{\"event\":\"%s\",\"at\":%" PRId64
          ",\"handshakes\":%ld,\"published\":%ld,\"refused\":%ld,\"broken\":%ld,"
          "\"late\":%ld,\"unreachable\":%ld,\"without_key\":%ld,\"oldest_key_ms\":%" PRId64
-         ",\"longest_handshake_ms\":%" PRId64 "}\n",
+         ",\"oldest_key_epoch\":\"%s\",\"longest_handshake_ms\":%" PRId64 ",\"received\":%ld,\"lost\":%ld}\n",
          event, now_ms(), all->handshakes, all->published, all->refused, all->broken, all->late,
-         all->unreachable, all->without_key, all->oldest_ms, all->longest_ms);
+         all->unreachable, all->without_key, all->oldest_ms, all->oldest_epoch, all->longest_ms,
+         all->hub_side.received, lost(all));
 }
 
 /* The newest key, as the broker shall see it. The copies are wiped. */
@@ -153,6 +175,7 @@ static int set_key(struct client* c) {
     return MOSQ_ERR_NOT_FOUND;
   }
   keep(c->identity, sizeof c->identity, key.identity);
+  keep(c->epoch, sizeof c->epoch, key.epoch);
   keep(c->state, sizeof c->state, key.state);
   c->key_since = c->newest_since;
   char hex[2 * 64 + 1] = "";
@@ -236,6 +259,7 @@ static int publish(struct client* c) {
   ++all->handshakes;
   if (now - c->key_since > all->oldest_ms) {
     all->oldest_ms = now - c->key_since;
+    keep(all->oldest_epoch, sizeof all->oldest_epoch, c->epoch);
   }
   if (now - c->began_at > all->longest_ms) {
     all->longest_ms = now - c->began_at;
@@ -304,11 +328,22 @@ static void begin_due(struct crowd* all) {
   }
 }
 
+/* What the subscriber got. Without it the messages cannot be compared, so its end is that of the program. */
+static void hear(struct crowd* all, short ready) {
+  const int failed = subscriber_work(&all->hub_side, ready);
+  if (failed != MOSQ_ERR_SUCCESS) {
+    fprintf(stderr, "the connection of the subscriber ended: %s\n", mosquitto_strerror(failed));
+    exit(1);
+  }
+}
+
 /* False: no connection is open. */
 static bool wait_and_work(struct crowd* all, struct pollfd* waiting) {
   int64_t next = now_ms() + 100;
   bool open = false;
   waiting[all->size] = (struct pollfd){.fd = cpns_keys_fd(all->keys), .events = POLLIN};
+  waiting[all->size + 1] =
+      (struct pollfd){.fd = subscriber_fd(&all->hub_side), .events = subscriber_events(&all->hub_side)};
   for (size_t i = 0; i < all->size; ++i) {
     const struct client* c = &all->clients[i];
     waiting[i] = (struct pollfd){.fd = -1};
@@ -322,10 +357,11 @@ static bool wait_and_work(struct crowd* all, struct pollfd* waiting) {
     }
   }
   const int64_t left = next - now_ms();
-  (void)poll(waiting, (nfds_t)all->size + 1, left > 0 ? (int)left : 0);
+  (void)poll(waiting, (nfds_t)all->size + 2, left > 0 ? (int)left : 0);
   if (cpns_keys_dispatch(all->keys) != 0) {
     fprintf(stderr, "keys: %s\n", cpns_keys_error(all->keys));
   }
+  hear(all, waiting[all->size + 1].revents);
   for (size_t i = 0; i < all->size; ++i) {
     if (all->clients[i].link != NULL) {
       work(&all->clients[i], waiting[i].revents);
@@ -334,8 +370,18 @@ static bool wait_and_work(struct crowd* all, struct pollfd* waiting) {
   return open;
 }
 
+/* The broker may be behind with the last messages. */
+static void hear_the_rest(struct crowd* all) {
+  for (const int64_t until = now_ms() + REST_MS; lost(all) > all->hub_side.missed && now_ms() < until;) {
+    struct pollfd waiting = {.fd = subscriber_fd(&all->hub_side),
+                             .events = subscriber_events(&all->hub_side)};
+    (void)poll(&waiting, 1, 100);
+    hear(all, waiting.revents);
+  }
+}
+
 static void run(struct crowd* all) {
-  struct pollfd* waiting = calloc(all->size + 1, sizeof *waiting);
+  struct pollfd* waiting = calloc(all->size + 2, sizeof *waiting);
   if (waiting == NULL) {
     abort();
   }
@@ -346,18 +392,20 @@ static void run(struct crowd* all) {
       begin_due(all);
     }
     open = wait_and_work(all, waiting);
-    if (now_ms() - told >= 1000) {
+    if (now_ms() - told >= 250) {
       told = now_ms();
       tell_counts(all, "counts");
     }
   }
   free(waiting);
+  hear_the_rest(all);
 }
 
 static bool read_options(struct crowd* all, int argc, char** argv) {
   static const struct option known[] = {
-      {"socket", 1, NULL, 's'}, {"broker", 1, NULL, 'b'},  {"purpose", 1, NULL, 'p'}, {"least", 1, NULL, 'l'},
-      {"most", 1, NULL, 'm'},   {"latency", 1, NULL, 'w'}, {"seed", 1, NULL, 'd'},    {NULL, 0, NULL, 0}};
+      {"socket", 1, NULL, 's'}, {"broker", 1, NULL, 'b'}, {"purpose", 1, NULL, 'p'},
+      {"least", 1, NULL, 'l'},  {"most", 1, NULL, 'm'},   {"latency", 1, NULL, 'w'},
+      {"seed", 1, NULL, 'd'},   {"hub", 1, NULL, 'h'},    {NULL, 0, NULL, 0}};
   *all = (struct crowd){.purpose = "mqtt", .least_ms = 100, .most_ms = 300, .draw = 1};
   for (int option = 0; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     switch (option) {
@@ -375,6 +423,7 @@ static bool read_options(struct crowd* all, int argc, char** argv) {
     case 'l': all->least_ms = atoi(optarg); break;
     case 'm': all->most_ms = atoi(optarg); break;
     case 'w': all->latency_ms = atoi(optarg); break;
+    case 'h': all->hub = optarg; break;
     case 'd': all->draw = (unsigned)strtoul(optarg, NULL, 10); break;
     default: return false;
     }
@@ -396,12 +445,21 @@ static bool open_keys(struct crowd* all) {
   return failed == 0;
 }
 
+static bool open_hub(struct crowd* all, char** entities) {
+  const int failed =
+      all->hub == NULL ? MOSQ_ERR_SUCCESS : subscriber_open(&all->hub_side, all->hub, entities, all->size);
+  if (failed != MOSQ_ERR_SUCCESS) {
+    fprintf(stderr, "no subscriber at %s: %s\n", all->hub, mosquitto_strerror(failed));
+  }
+  return failed == MOSQ_ERR_SUCCESS;
+}
+
 int main(int argc, char** argv) {
   struct crowd all;
   if (!read_options(&all, argc, argv)) {
     fprintf(stderr,
             "usage: mqtt_crowd --socket PATH --broker HOST:PORT [--purpose mqtt] [--least MS] [--most MS] "
-            "[--latency MS] [--seed N] ENTITY...\n");
+            "[--latency MS] [--hub PATH] [--seed N] ENTITY...\n");
     return 2;
   }
   all.clients = calloc(all.size, sizeof *all.clients);
@@ -420,7 +478,7 @@ int main(int argc, char** argv) {
                                      .newest_since = now,
                                      .next_at = now + rand_r(&all.draw) % all.most_ms};
   }
-  const bool good = open_keys(&all);
+  const bool good = open_hub(&all, argv + optind) && open_keys(&all);
   if (good) {
     run(&all);
     for (size_t i = 0; i < all.size; ++i) {
@@ -430,6 +488,7 @@ int main(int argc, char** argv) {
     tell_counts(&all, "done");
   }
   cpns_keys_close(all.keys);
+  subscriber_close(&all.hub_side);
   free(all.clients);
   mosquitto_lib_cleanup();
   return good ? 0 : 1;
