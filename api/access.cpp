@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "base/text.hpp"
 
@@ -59,6 +60,24 @@ result<std::vector<gid_t>> groups_of(int socket) {
   }
 }
 
+constexpr std::uint32_t overflow_default = 65534;
+
+/// For a user or group that has no number here; `which`: "overflowuid", "overflowgid".
+std::uint32_t overflow_number(const char* which) {
+  std::uint32_t out = 0;
+  std::ifstream in{std::string{"/proc/sys/kernel/"} + which};
+  return in >> out ? out : overflow_default;
+}
+
+tl::unexpected<error> names_all_foreign(const std::string& kind, const std::string& name,
+                                        std::uint32_t number, const std::string& setting) {
+  return fail(errc::config_range, "the " + kind + " '" + name + "' has the number " + std::to_string(number) +
+                                      ", which the kernel shows for each " + kind +
+                                      " of a container that has no number here: with this name all of them "
+                                      "would be allowed; name another " +
+                                      kind + " in " + setting);
+}
+
 }  // namespace
 
 result<gid_t> group_named(const std::string& name, const std::string& setting) {
@@ -84,6 +103,18 @@ result<uid_t> user_named(const std::string& name, const std::string& setting) {
     return code;
   });
   if (found == nullptr) return no_such("user", name, rc, "useradd", setting);
+  return id;
+}
+
+result<uid_t> own_user_named(const std::string& name, const std::string& setting) {
+  CPNS_TRY(const auto id, user_named(name, setting));
+  if (id == overflow_number("overflowuid")) return names_all_foreign("user", name, id, setting);
+  return id;
+}
+
+result<gid_t> own_group_named(const std::string& name, const std::string& setting) {
+  CPNS_TRY(const auto id, group_named(name, setting));
+  if (id == overflow_number("overflowgid")) return names_all_foreign("group", name, id, setting);
   return id;
 }
 

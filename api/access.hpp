@@ -48,6 +48,11 @@ struct peer {
 /// Of this machine. config_range if it has none of this name; `setting`: from where the remedy is to remove it. [thread-safe]
 result<gid_t> group_named(const std::string& name, const std::string& setting = "api.groups");
 result<uid_t> user_named(const std::string& name, const std::string& setting);
+/// The same, and config_range also for the user that the kernel shows for each process whose user has no number here (a container
+/// with user namespaces): naming it names all of them.
+result<uid_t> own_user_named(const std::string& name, const std::string& setting);
+/// The same for a group.
+result<gid_t> own_group_named(const std::string& name, const std::string& setting);
 
 /// Maps peers to levels. Immutable, [thread-safe].
 class access_rules {

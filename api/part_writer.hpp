@@ -80,7 +80,10 @@ class part_writer final : public std::enable_shared_from_this<part_writer<Sessio
         }));
   }
   /// All that was known is sent.
-  void go_on() { woken_ ? make_in_time() : wait(); }
+  void go_on() {
+    session_->expect_nothing();
+    woken_ ? make_in_time() : wait();
+  }
   void wait() {
     if (session_->closed_) return;
     idle_ = true;

@@ -142,9 +142,10 @@ class file_checks {
       const auto& users = purpose.allow.users;
       const auto& groups = purpose.allow.groups;
       for (std::size_t i = 0; i < users.size(); ++i)
-        note(allow + ".users[" + std::to_string(i) + "]", api::user_named(users[i], allow + ".users"));
+        note(allow + ".users[" + std::to_string(i) + "]", api::own_user_named(users[i], allow + ".users"));
       for (std::size_t i = 0; i < groups.size(); ++i)
-        note(allow + ".groups[" + std::to_string(i) + "]", api::group_named(groups[i], allow + ".groups"));
+        note(allow + ".groups[" + std::to_string(i) + "]",
+             api::own_group_named(groups[i], allow + ".groups"));
     }
   }
 

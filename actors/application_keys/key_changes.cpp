@@ -33,6 +33,11 @@ std::uint64_t key_changes::newest() const {
   return newest_;
 }
 
+bool key_changes::knows_from(std::uint64_t place) const {
+  const std::lock_guard lock{guard_};
+  return forgotten_ <= place && place <= newest_;
+}
+
 std::uint64_t key_changes::newest_of(const entity_id& device) const {
   const std::lock_guard lock{guard_};
   const auto found = of_.find(device);

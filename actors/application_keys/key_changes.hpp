@@ -28,6 +28,9 @@ class key_changes {
   /// The number of the newest change; 0: none yet.
   [[nodiscard]] std::uint64_t newest() const;
 
+  /// Whether all changes after `place` are known.
+  [[nodiscard]] bool knows_from(std::uint64_t place) const;
+
   /// The number of the newest change of a device; 0: none, or it was forgotten.
   [[nodiscard]] std::uint64_t newest_of(const entity_id& device) const;
 

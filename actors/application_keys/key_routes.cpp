@@ -1,6 +1,7 @@
 #include "actors/application_keys/key_routes.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -132,15 +133,29 @@ class snapshot final : public api::part_source {
   bool begun_ = false, over_ = false;
 };
 
+/// Up to where a program has read.
+struct watch_place {
+  std::string run;  ///< of the purpose
+  std::uint64_t revision = 0;
+};
+
 /// The keys of all devices as lines, then those of each device when they change. A device has one line with all its keys,
 /// so no line has to be remembered to know what is gone.
 class watch final : public api::part_source {
  public:
-  /// `acknowledging`: of a program that says when it has the keys, or nullptr.
-  watch(service s, const purpose& p, std::unique_ptr<consumers::membership> acknowledging)
+  /// `acknowledging`: of a program that says when it has the keys, or nullptr. `since`: of a program that has the keys of a watch
+  /// before.
+  watch(service s, const purpose& p, std::unique_ptr<consumers::membership> acknowledging,
+        const std::optional<watch_place>& since)
       : service_(std::move(s)), purpose_(p), document_(service_->suite(), p, shown_keys::with_key),
-        acknowledging_(std::move(acknowledging)), place_(service_->changes().newest()) {
+        acknowledging_(std::move(acknowledging)), target_(service_->changes().newest()), place_(target_) {
+    const bool known = since && since->run == p.run && service_->changes().knows_from(since->revision);
+    if (known) {
+      place_ = since->revision;
+      at_ = stage::gap;
+    }
     if (acknowledging_) document_.begun(acknowledging_->id(), place_);
+    if (since) document_.mark(known ? "resumed" : "resync", place_);
   }
 
   [[nodiscard]] bool goes_on() const override { return true; }
@@ -152,8 +167,12 @@ class watch final : public api::part_source {
   [[nodiscard]] std::chrono::milliseconds gathers() const override { return std::chrono::milliseconds{10}; }
   result<std::string> next() override {
     drained_ = false;
-    CPNS_CHECK(synced_ ? add_changes() : add_page());
-    if (synced_ && acknowledging_) acknowledging_->sent(place_);
+    CPNS_CHECK(at_ == stage::list ? add_page() : add_changes());
+    if (at_ == stage::gap && place_ >= target_) {
+      at_ = stage::changes;
+      document_.synced(std::nullopt, place_);
+    }
+    if (at_ == stage::changes && acknowledging_) acknowledging_->sent(place_);
     return document_.take();
   }
   std::string heartbeat() override {
@@ -163,6 +182,8 @@ class watch final : public api::part_source {
 
  private:
   static constexpr std::size_t changes_per_part = 64;
+  /// All devices; or those that changed since the watch before; then each change.
+  enum class stage : std::uint8_t { list, gap, changes };
 
   status add_page() {
     CPNS_TRY(const auto page, service_->offered().read_page(after_, [this](const offered_device& d) {
@@ -175,7 +196,7 @@ class watch final : public api::part_source {
         document_.mark("progress", place_);  // an empty part would mean that nothing is new
       return {};
     }
-    synced_ = true;
+    at_ = stage::changes;
     document_.synced(unreadable_, place_);
     return {};
   }
@@ -185,7 +206,7 @@ class watch final : public api::part_source {
       place_ = service_->changes().newest();
       after_.clear();
       unreadable_ = 0;
-      synced_ = false;
+      at_ = stage::list;
       document_.mark("resync", place_);
       return {};
     }
@@ -214,14 +235,33 @@ class watch final : public api::part_source {
   const purpose& purpose_;  ///< of service_
   key_document document_;
   const std::unique_ptr<consumers::membership> acknowledging_;
-  std::uint64_t place_;  ///< of the last change that was sent
+  const std::uint64_t target_;  ///< the newest change when it began: a reader that has it is not behind
+  std::uint64_t place_;         ///< of the last change that was sent
   std::string after_;
   std::size_t unreadable_ = 0;  ///< of the pages since the beginning, or the last `resync`
-  bool synced_ = false, drained_ = false;
+  stage at_ = stage::list;
+  bool drained_ = false;
 };
 
+/// nullopt: the parameter is left out.
+api::checked<std::optional<watch_place>> since_of(const api::request& r) {
+  const auto text = api::text_parameter(r, "since");
+  if (text.empty()) return std::optional<watch_place>{};
+  const auto dot = text.find('.');
+  watch_place out{text.substr(0, dot), 0};
+  const auto number = dot == std::string::npos ? std::string{} : text.substr(dot + 1);
+  const char* const end = number.data() + number.size();
+  const auto read = std::from_chars(number.data(), end, out.revision);
+  if (number.empty() || read.ec != std::errc{} || read.ptr != end)
+    return api::refuse(400, "out-of-range",
+                       "'since' must be RUN.REVISION: 'run' of the line \"synced\" of the watch before, and "
+                       "'revision' of its last line",
+                       "since");
+  return std::optional{std::move(out)};
+}
+
 api::outcome read_all(const service& s, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {"watch", "acks"}));
+  CPNS_CHECK(api::only_parameters(r, {"watch", "acks", "since"}));
   for (const auto* name : {"watch", "acks"})
     if (const auto value = api::text_parameter(r, name); !value.empty() && value != "true")
       return api::refuse(400, "out-of-range", "'" + std::string{name} + "' must be 'true', or be left out",
@@ -230,6 +270,9 @@ api::outcome read_all(const service& s, const api::request& r) {
   const bool acknowledges = !api::text_parameter(r, "acks").empty();
   if (acknowledges && !watched)
     return api::refuse(400, "out-of-range", "'acks' is for a watch: add 'watch=true'", "acks");
+  CPNS_TRY(const auto since, since_of(r));
+  if (since && !watched)
+    return api::refuse(400, "out-of-range", "'since' is for a watch: add 'watch=true'", "since");
   CPNS_TRY(const auto* p, s->purpose_for(r));
   s->log().read(r, p->name, "all devices");
   api::response out;
@@ -237,7 +280,8 @@ api::outcome read_all(const service& s, const api::request& r) {
     out.parts = std::make_shared<snapshot>(s, *p);
   } else {
     out.type = "application/x-ndjson";
-    out.parts = std::make_shared<watch>(s, *p, acknowledges ? s->programs().join(*p, r.from) : nullptr);
+    out.parts =
+        std::make_shared<watch>(s, *p, acknowledges ? s->programs().join(*p, r.from) : nullptr, since);
   }
   return out;
 }

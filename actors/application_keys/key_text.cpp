@@ -132,9 +132,12 @@ void key_document::gone(const entity_id& entity, gone_reason reason, std::uint64
   text_ += "}\n";
 }
 
-void key_document::synced(std::size_t unreadable, std::uint64_t revision) {
+void key_document::synced(std::optional<std::size_t> unreadable, std::uint64_t revision) {
   begin_line("synced", revision);
-  text_.append(",\"unreadable\":").append(std::to_string(unreadable)).append("}\n");
+  text_ += ",";
+  member("run", purpose_.run);
+  if (unreadable) text_.append(",\"unreadable\":").append(std::to_string(*unreadable));
+  text_ += "}\n";
 }
 
 void key_document::begun(std::string_view watch, std::uint64_t revision) {

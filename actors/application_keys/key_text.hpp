@@ -38,8 +38,8 @@ class key_document {
   void put(const offered_device& d, std::uint64_t revision);
   /// {"event":"gone","revision","entity","reason","text"}: the device has no keys.
   void gone(const entity_id& entity, gone_reason reason, std::uint64_t revision);
-  /// {"event":"synced","revision","unreadable"}: `unreadable` devices were left out.
-  void synced(std::size_t unreadable, std::uint64_t revision);
+  /// {"event":"synced","revision","run","unreadable"}: `unreadable` devices were left out; nullopt: not counted.
+  void synced(std::optional<std::size_t> unreadable, std::uint64_t revision);
   /// {"event":"begun","revision","watch"}: the name of the watch in acknowledgements.
   void begun(std::string_view watch, std::uint64_t revision);
   /// {"event":EVENT,"revision"}

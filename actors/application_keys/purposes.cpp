@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "crypto/suite.hpp"
 
 namespace cpns::actors {
 
@@ -30,12 +32,13 @@ result<purposes> purposes::make(const config::application_keys_config& c) {
   purposes out;
   for (const auto& [name, wanted] : c.purposes) {
     auto p = without_readers(name, wanted);
+    p.run = to_hex(crypto::system_entropy().draw<8>());
     for (const auto& user : wanted.allow.users) {
-      CPNS_TRY(const auto id, api::user_named(user, p.setting("allow.users")));
+      CPNS_TRY(const auto id, api::own_user_named(user, p.setting("allow.users")));
       p.users.insert(id);
     }
     for (const auto& group : wanted.allow.groups) {
-      CPNS_TRY(const auto id, api::group_named(group, p.setting("allow.groups")));
+      CPNS_TRY(const auto id, api::own_group_named(group, p.setting("allow.groups")));
       p.groups.insert(id);
     }
     out.all_.emplace(name, std::move(p));

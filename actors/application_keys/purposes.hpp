@@ -23,6 +23,9 @@ struct purpose {
   std::set<uid_t> users;
   std::set<gid_t> groups;
   std::vector<std::string> entities;  ///< as fits() takes them; empty: all
+  /// Random, of this start of the role: a revision of another run, or of another purpose, must not be taken for one of this
+  /// run. Empty: it has no watches.
+  std::string run{};
 
   /// By what the kernel said about the peer when it connected. Only those that are named are allowed, root included.
   [[nodiscard]] bool allows(const api::local_peer& who) const;

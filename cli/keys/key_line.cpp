@@ -22,6 +22,7 @@ what event_named(std::string_view name) {
   if (name == "gone") return what::gone;
   if (name == "synced") return what::synced;
   if (name == "resync") return what::resync;
+  if (name == "resumed") return what::resumed;
   return what::other;
 }
 
@@ -74,8 +75,10 @@ key_line line_in(const boost::json::object& o) {
     break;
   case what::synced:
     if (const auto* n = o.if_contains("unreadable")) out.unreadable = n->to_number<std::uint64_t>();
+    out.run = plain_text_or(o, "run", "");
     break;
   case what::resync:
+  case what::resumed:
   case what::other: break;
   }
   return out;

@@ -29,7 +29,7 @@ inline constexpr std::string_view reason_none = "none";
 
 struct key_line {
   /// `other`: an event that changes no key, or that a later version added.
-  enum class what : std::uint8_t { begun, put, gone, synced, resync, other };
+  enum class what : std::uint8_t { begun, put, gone, synced, resync, resumed, other };
   what event = what::other;
   std::uint64_t revision = 0;
   std::string entity{};            ///< of put and gone
@@ -38,6 +38,7 @@ struct key_line {
   std::string reason{};            ///< of gone: a code, or a sentence of an earlier version
   std::uint64_t unreadable = 0;    ///< of synced: devices that were left out
   std::string watch{};             ///< of begun: the name for acknowledgements
+  std::string run{};               ///< of synced; empty: the role goes on from no revision
 };
 
 /// wire_grammar if `text` is not a line of a watch; the detail has no part of it. Members that are not known are ignored.

@@ -14,7 +14,7 @@ const listed_key* with_epoch(const std::vector<listed_key>& keys, epoch which) {
 }  // namespace
 
 void key_table::begin_again() {
-  synced_ = false;
+  synced_ = resumed_ = false;
   came_.clear();
 }
 
@@ -31,6 +31,7 @@ std::vector<key_change> key_table::apply(key_line line) {
     break;
   case synced: sweep(line.unreadable, out); break;
   case resync: begin_again(); break;
+  case resumed: resumed_ = !synced_; break;
   case begun:
   case other: break;
   }
@@ -73,12 +74,13 @@ void key_table::remove(const std::string& entity, std::string_view reason, std::
 
 void key_table::sweep(std::uint64_t unreadable, std::vector<key_change>& out) {
   std::vector<std::string> missing;
-  if (!synced_)
+  if (!synced_ && !resumed_)
     for (const auto& [entity, keys] : devices_)
       if (!came_.contains(entity)) missing.push_back(entity);
   for (const auto& entity : missing) remove(entity, unreadable > 0 ? reason_unreadable : reason_none, out);
   came_.clear();
   synced_ = true;
+  resumed_ = false;
 }
 
 }  // namespace cpns::cli::keys

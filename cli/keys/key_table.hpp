@@ -38,13 +38,14 @@ class key_table {
 
   /// Before the first line of a new connection.
   void begin_again();
-  /// What the line changed. At `synced` the devices that did not come are `none`, or `unreadable` if the role left out some.
+  /// What the line changed. At `synced` the devices that did not come are `none`, or `unreadable` if the role left out some; after
+  /// `resumed` they are as before.
   std::vector<key_change> apply(key_line line);
 
   [[nodiscard]] const devices& all() const { return devices_; }
   /// Empty: none.
   [[nodiscard]] const std::vector<listed_key>& of(const std::string& entity) const;
-  /// Whether all devices came since begin_again() or `resync`.
+  /// Whether the keys of all devices are known since begin_again() or `resync`.
   [[nodiscard]] bool synced() const { return synced_; }
   /// Rises whenever a key begins, changes or ends.
   [[nodiscard]] std::uint64_t version() const { return version_; }
@@ -59,6 +60,7 @@ class key_table {
   std::set<std::string> came_;  ///< until synced
   std::uint64_t version_ = 0;
   bool synced_ = false;
+  bool resumed_ = false;  ///< the devices that do not come are as before
 };
 
 }  // namespace cpns::cli::keys

@@ -72,10 +72,15 @@ done_or<void> key_watch::turn(const reader& take) {
 status key_watch::connect() {
   asked_acks_ = settings_.acks && !no_acks_here_;
   const auto target = "/v1/keys/" + api::encode_percent(settings_.purpose) + "?watch=true" +
-                      (asked_acks_ ? "&acks=true" : "");
+                      (asked_acks_ ? "&acks=true" : "") +
+                      (known_.run.empty() ? ""
+                                          : "&since=" + api::encode_percent(known_.run) + "." +
+                                                std::to_string(known_.revision));
   CPNS_TRY(auto asked, api::open_answer::ask(settings_.socket, access_hint, api::verb::get, target));
   answer_.emplace(std::move(asked));
   silent_at_ = clock::now() + longest_silence;
+  asked_since_ = !known_.run.empty();
+  resumed_ = false;
   ++connection_;
   revision_ = ack_wanted_ = ack_sent_ = acked_ = 0;
   first_line_ = true;
@@ -91,7 +96,10 @@ done_or<void> key_watch::read(const reader& take) {
     silent_at_ = clock::now() + longest_silence;
     if (taken) taken = take_piece(piece, take);
   });
-  if (!taken) return lost(taken.error());
+  if (!taken) {
+    known_ = {};  // the change that it did not take must come again
+    return lost(taken.error());
+  }
   const bool answered = answer_->http_status() != 0;
   if (answered && is_good(answer_->http_status())) ever_answered_ = true;
   if (answer_->complete()) {
@@ -135,6 +143,7 @@ status key_watch::take_line(std::string_view text, const reader& take) {
   }
   const auto event = line.event;
   const auto revision = line.revision;
+  follow_place(line);
   const auto shown = take ? std::optional<key_line>{line} : std::nullopt;
   const auto changes = table_.apply(std::move(line));
   if (event == key_line::what::synced) {
@@ -147,12 +156,34 @@ status key_watch::take_line(std::string_view text, const reader& take) {
   return {};
 }
 
+/// Before the table takes the line.
+void key_watch::follow_place(const key_line& line) {
+  using enum key_line::what;
+  if (line.event == begun || line.event == other) return;
+  if (line.event == resumed) {
+    resumed_ = asked_since_ && !table_.synced();
+  } else if (line.event == synced) {
+    known_ = {line.run, line.revision};
+    resumed_ = false;
+  } else if (line.event == resync || !(table_.synced() || resumed_)) {
+    known_ = {};  // a list, which may be cut
+    resumed_ = false;
+  } else {
+    known_.revision = line.revision;
+  }
+}
+
 /// The answer is a problem.
 done_or<void> key_watch::refused() {
   const auto code = answer_->http_status();
   const auto why = api::problem_of({code, answer_->type(), pending_});
   answer_.reset();
   wipe(pending_);
+  known_ = {};
+  if (asked_since_ && code == 400) {  // of another version: the list of all devices
+    next_attempt_ = clock::now();
+    return {};
+  }
   if (asked_acks_ && code == 400) {  // of an earlier version, which does not know the parameter
     no_acks_here_ = true;
     if (!std::exchange(said_no_acks_, true))

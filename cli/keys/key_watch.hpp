@@ -82,6 +82,7 @@ class key_watch {
   done_or<void> read(const reader& take);
   status take_piece(std::string_view piece, const reader& take);
   status take_line(std::string_view text, const reader& take);
+  void follow_place(const key_line& line);
   done_or<void> refused();
   done_or<void> lost(const error& why);
   void say_once(const std::string& sentence);
@@ -99,8 +100,15 @@ class key_watch {
   instant next_attempt_{}, silent_at_{};
   std::string said_;  ///< the last sentence of a failure that lasts
   std::uint64_t connection_ = 0, revision_ = 0;
-  bool asked_acks_ = false;    ///< at this connection
-  bool no_acks_here_ = false;  ///< the next attempt asks without them
+  /// What the table has, for the next connection.
+  struct place {
+    std::string run;  ///< empty: only a list of all devices makes the table whole
+    std::uint64_t revision = 0;
+  };
+  place known_;
+  bool asked_since_ = false, resumed_ = false;  ///< at this connection
+  bool asked_acks_ = false;                     ///< at this connection
+  bool no_acks_here_ = false;                   ///< the next attempt asks without them
   bool said_no_acks_ = false, ever_answered_ = false, first_line_ = true;
 
   std::string watch_id_;  ///< empty: the role takes no acknowledgements

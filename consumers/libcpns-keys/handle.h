@@ -31,7 +31,13 @@ struct watch {
   int64_t quiet_until; /* without a byte of the role until then the connection is given up */
   bool asks_acks;      /* in this request */
   bool knows_no_acks;  /* the role refused to be asked for them */
-  bool complete;       /* the list of all devices has come on this connection, and no resync since */
+  bool complete;       /* the table has all that the role had sent before this, on this connection */
+  bool asks_since;     /* in this request */
+  bool resumed;        /* the role goes on from there: the table has what it does not send */
+  char run[line_run_max +
+           1]; /* with `revision`: what the table has; empty: only a list of all devices makes it whole */
+  uint64_t revision;
+  uint64_t unreadable; /* of the last list of all devices */
   struct http http;
   struct buffer buffer;
   char said[error_room]; /* the reason that `lost` had last */

@@ -89,8 +89,9 @@ static const char* read_keys(struct json* j, struct line* l) {
 
 static enum line_event event_of(const char* name) {
   static const char* const names[] = {
-      [LINE_OTHER] = "",        [LINE_BEGUN] = "begun",   [LINE_PUT] = "put",          [LINE_GONE] = "gone",
-      [LINE_SYNCED] = "synced", [LINE_RESYNC] = "resync", [LINE_PROGRESS] = "progress"};
+      [LINE_OTHER] = "",          [LINE_BEGUN] = "begun",      [LINE_PUT] = "put",
+      [LINE_GONE] = "gone",       [LINE_SYNCED] = "synced",    [LINE_RESYNC] = "resync",
+      [LINE_RESUMED] = "resumed", [LINE_PROGRESS] = "progress"};
   for (unsigned i = LINE_BEGUN; i < sizeof names / sizeof names[0]; ++i)
     if (strcmp(name, names[i]) == 0) return (enum line_event)i;
   return LINE_OTHER;
@@ -118,6 +119,8 @@ static const char* line_member(struct json* j, const char* name, struct line* l)
     good = text_up_to(j, line_text_max, &l->entity);
   } else if (strcmp(name, "watch") == 0) {
     good = text_up_to(j, watch_max, &l->watch) && is_id(l->watch);
+  } else if (strcmp(name, "run") == 0) {
+    good = text_up_to(j, line_run_max, &l->run) && is_id(l->run);
   } else if (strcmp(name, "sessions_from") == 0) {
     good = text_up_to(j, line_text_max, &l->sessions_from) && is_epoch(l->sessions_from);
   } else if (strcmp(name, "reason") == 0) {

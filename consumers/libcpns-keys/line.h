@@ -8,9 +8,18 @@
 
 #include "include/cpns_keys.h"
 
-enum line_event { LINE_OTHER, LINE_BEGUN, LINE_PUT, LINE_GONE, LINE_SYNCED, LINE_RESYNC, LINE_PROGRESS };
+enum line_event {
+  LINE_OTHER,
+  LINE_BEGUN,
+  LINE_PUT,
+  LINE_GONE,
+  LINE_SYNCED,
+  LINE_RESYNC,
+  LINE_RESUMED,
+  LINE_PROGRESS
+};
 
-enum { line_text_max = 255, line_keys_max = 1024 };
+enum { line_run_max = 32, line_text_max = 255, line_keys_max = 1024 };
 
 /* Its texts are in the buffer that was read. The room for keys stays from line to line. */
 struct line {
@@ -18,6 +27,7 @@ struct line {
   uint64_t revision;
   const char* entity;        /* of put and gone */
   const char* watch;         /* of begun */
+  const char* run;           /* of synced; NULL: the role goes on from no revision */
   const char* sessions_from; /* of put; NULL: not said */
   enum cpns_gone why;        /* of gone */
   uint64_t unreadable;

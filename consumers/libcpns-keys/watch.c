@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,7 +29,7 @@ int64_t watch_deadline(const struct watch* w) { return w->fd < 0 ? w->next_try :
 
 static void drop(struct cpns_keys* k) {
   watch_end(&k->watch);
-  k->watch.complete = false;
+  k->watch.complete = k->watch.resumed = false;
   acks_follow(k, "");
 }
 
@@ -55,13 +56,16 @@ static void begin(struct cpns_keys* k, int64_t now) {
   w->quiet_until = now + quiet_max;
   w->asks_acks = k->acks_mode != CPNS_KEYS_ACKS_NONE && !w->knows_no_acks;
   w->knows_no_acks = false; /* asked again the next time: the role may be a newer one by then */
+  w->asks_since = w->run[0] != '\0';
   http_begin(&w->http);
   table_begin_round(&k->table);
-  char request[256];
+  char since[64 + line_run_max] = "";
+  if (w->asks_since) snprintf(since, sizeof since, "&since=%s.%" PRIu64, w->run, w->revision);
+  char request[384];
   const int length = snprintf(
       request, sizeof request,
-      "GET /v1/keys/%s?watch=true%s HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
-      k->purpose, w->asks_acks ? "&acks=true" : "");
+      "GET /v1/keys/%s?watch=true%s%s HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
+      k->purpose, w->asks_acks ? "&acks=true" : "", since);
   if (send_whole(fd, request, (size_t)length)) return;
   set_error(k, "the role ended the connection at once");
   fail(k, now);
@@ -69,12 +73,17 @@ static void begin(struct cpns_keys* k, int64_t now) {
 
 static void completed(struct cpns_keys* k) {
   struct watch* const w = &k->watch;
-  table_sweep(&k->table);
+  if (!w->resumed) {
+    table_sweep(&k->table);
+    w->unreadable = k->line.unreadable;
+  }
+  w->resumed = false;
+  snprintf(w->run, sizeof w->run, "%s", k->line.run == NULL ? "" : k->line.run);
   w->complete = k->was_complete = true;
   w->pause = pause_min;
   w->said[0] = k->error[0] = '\0';
   k->refused = 0;
-  if (k->table.events.synced != NULL) k->table.events.synced(k->table.user, (size_t)k->line.unreadable);
+  if (k->table.events.synced != NULL) k->table.events.synced(k->table.user, (size_t)w->unreadable);
 }
 
 /* NULL, or a sentence about the fault. */
@@ -83,6 +92,8 @@ static const char* take_line(struct cpns_keys* k, char* text, size_t length, int
   const struct line* const l = &k->line;
   const char* const wrong = line_read(&k->line, text, length);
   if (wrong != NULL) return wrong;
+  const bool follows = l->event == LINE_BEGUN || l->event == LINE_RESUMED || l->event == LINE_OTHER;
+  if (!follows && !w->complete && !w->resumed) w->run[0] = '\0'; /* a list, which may be cut */
   switch (l->event) {
   case LINE_BEGUN:
     if (w->asks_acks) acks_follow(k, l->watch);
@@ -96,11 +107,14 @@ static const char* take_line(struct cpns_keys* k, char* text, size_t length, int
   case LINE_SYNCED: completed(k); break;
   case LINE_RESYNC:
     table_begin_round(&k->table);
-    w->complete = false;
+    w->complete = w->resumed = false;
+    w->run[0] = '\0';
     break;
+  case LINE_RESUMED: w->resumed = w->asks_since && !w->complete; return NULL;
   case LINE_PROGRESS: break;
   default: return NULL;
   }
+  if (w->complete || w->resumed) w->revision = l->revision;
   if (w->complete) acks_dispatched(k, l->revision, l->event == LINE_PROGRESS);
   return NULL;
 }
@@ -137,9 +151,10 @@ static void refused(struct cpns_keys* k, int64_t now) {
   struct watch* const w = &k->watch;
   const char* code = "";
   const char* detail = w->buffer.size == 0 ? NULL : problem_read(w->buffer.data, w->buffer.size, &code);
-  if (w->http.status == 400 && w->asks_acks) {
+  w->run[0] = '\0';
+  if (w->http.status == 400 && (w->asks_since || w->asks_acks)) {
     drop(k);
-    w->knows_no_acks = true;
+    w->knows_no_acks = !w->asks_since;
     w->next_try = now;
     return;
   }
@@ -164,6 +179,7 @@ static bool feed(struct cpns_keys* k, char* data, size_t size, int64_t now, int*
     else if (length > 0 && buffer_append(&w->buffer, body, length, refusal_max) != 0)
       w->http.part = HTTP_DONE; /* long enough for a sentence */
     if (wrong != NULL) {
+      w->run[0] = '\0'; /* what it did not take must come again */
       set_error(k, "%s", wrong);
       fail(k, now);
       return false;

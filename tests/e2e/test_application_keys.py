@@ -252,7 +252,7 @@ class Watching(Keys):
 class Readers(Keys):
     @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
     def test_are_those_that_the_purpose_names_and_root_is_none_of_them(self):
-        self.start(user="nobody")
+        self.start(user="games")
         entity = self.entities[0]
         for role in ROLES:
             for target in ("/v1/keys/mqtt", f"/v1/keys/mqtt/{entity}", f"/v1/fingerprints/mqtt/{entity}", "/v1/identities/mqtt/x"):
@@ -261,7 +261,7 @@ class Readers(Keys):
                 self.assertIn("uid 0", refused.json["detail"])
                 self.assertEqual(refused.json["field"], "application_keys.purposes.mqtt.allow")
                 self.assertEqual(self.ask(role, target, user="daemon", group="daemon").status, 403)
-            self.assertTrue(self.keys(role, f"/v1/keys/mqtt/{entity}", user="nobody", group="nogroup"))
+            self.assertTrue(self.keys(role, f"/v1/keys/mqtt/{entity}", user="games", group="games"))
             self.logged(role, "keys-refused")
             self.logged(role, "keys-read")
             failed = self.command("get", "mqtt", entity, "--socket", self.socket(role), check=False)
@@ -275,29 +275,29 @@ class Readers(Keys):
         entity = self.entities[0]
         target = f"/v1/keys/mqtt/{entity}"
         for role in ROLES:
-            for peer in ({"user": "root", "group": "root"}, {"user": "nobody", "group": "nogroup"},
-                         {"user": "nobody", "group": "nogroup", "groups": ["sys"]}):
+            for peer in ({"user": "root", "group": "root"}, {"user": "games", "group": "games"},
+                         {"user": "games", "group": "games", "groups": ["sys"]}):
                 refused = self.ask(role, target, **peer)
                 self.assertEqual((refused.status, refused.code), (403, "keys-not-allowed"), peer)
-            listed = {"user": "nobody", "group": "nogroup", "groups": ["sys", "daemon"]}
+            listed = {"user": "games", "group": "games", "groups": ["sys", "daemon"]}
             with contextlib.closing(Connection("keys", self.socket(role), **listed)) as link:
                 link.request("HEAD", target)
                 with link.getresponse() as answer:
                     self.assertEqual((answer.status, answer.read()), (200, b""))
             self.assertEqual(self.place.events.find(role=role, event="keys-read"), [], "a HEAD gets no key")
-            for peer in (listed, {"user": "nobody", "group": "daemon"}, {"user": "root", "group": "root", "groups": ["daemon"]}):
+            for peer in (listed, {"user": "games", "group": "daemon"}, {"user": "root", "group": "root", "groups": ["daemon"]}):
                 self.assertTrue(self.keys(role, target, **peer), peer)
             self.logged(role, "keys-read")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
     def test_are_not_kept_waiting_by_a_user_without_rights(self):
-        self.start(user="nobody")
+        self.start(user="games")
         target = "/v1/identities/mqtt/" + f"{self.entities[0].removeprefix('urn:').replace(':', '.')}/9.9/mqtt".replace("/", "%2F")
         stalled = Connection("keys", self.socket("gateway"), user="daemon", group="daemon")
         self.addCleanup(stalled.close)
         stalled.connect()
         stalled.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode())
-        readers = [Connection("keys", self.socket("gateway"), user="nobody", group="nogroup") for _ in range(8)]
+        readers = [Connection("keys", self.socket("gateway"), user="games", group="games") for _ in range(8)]
         for reader in readers:
             self.addCleanup(reader.close)
             reader.connect()

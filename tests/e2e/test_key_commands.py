@@ -21,6 +21,27 @@ def in_memory(folder) -> bool:
 
 
 class Watch(Commands):
+    def test_goes_on_from_its_revision(self):
+        role = self.role()
+        process = self.begin("watch")
+        link = role.watch()
+        for line in (put("3.8", FIRST), put("1.0", SECOND, entity=OTHER), {**synced(1), "run": "00c0ffee"}, put("3.9", THIRD, 7)):
+            role.send_to(link, line)
+        self.said(process, "/3.9/mqtt")
+        link.close()
+        link = role.watch(2)
+        self.assertEqual(role.requests[-1][1], "/v1/keys/mqtt?watch=true&since=00c0ffee.7")
+        role.send_to(link, {"event": "resumed", "revision": 7})
+        role.send_to(link, put("3.10", FIRST, 9))
+        role.send_to(link, {"event": "synced", "revision": 9, "run": "00c0ffee"})
+        self.said(process, "synced  2 devices", count=2)
+        role.send_to(link, b"{}\n")
+        link = role.watch(3)
+        self.assertEqual(role.requests[-1][1], "/v1/keys/mqtt?watch=true", "a damaged line needs a list of all devices")
+        role.send_to(link, put("3.10", FIRST, 9))
+        role.send_to(link, synced(9))
+        self.said(process, f"end  {OTHER}  1.0  none")
+
     def test_prints_a_line_for_each_change(self):
         role = self.role()
         plain, raw = self.begin("watch", ENTITY), self.begin("watch", ENTITY, "--json")

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """libcpns-keys with real roles: it follows rotations and restarts on both sides, it says why a role refuses it, and the examples for
 OpenSSL, built from the installed package, talk to each other while the keys change under them."""
+import contextlib
 import getpass
+import json
 import os
 import pathlib
 import queue
+import socket
 import subprocess
 import tempfile
 import threading
@@ -144,12 +147,100 @@ class Follow(Library):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can name another user alone")
     def test_a_refusal_names_the_key_of_the_file(self):
-        self.start(devices=1, user="nobody")
+        self.start(devices=1, user="games")
         p = self.follow("gateway")
         said = p.next()
         self.assertTrue(said.startswith("lost the role refuses (403 keys-not-allowed): "), said)
         self.assertIn("application_keys.purposes.mqtt.allow", said)
         self.assertEqual(p.end(), 0)
+
+
+class Cuts:
+    """Stands between a program and a key socket, and cuts the connections."""
+
+    def __init__(self, path, target):
+        self.path, self.target, self.asked, self.told, self.pairs = path, target, [], b"", []
+        self.door = socket.socket(socket.AF_UNIX)
+        self.door.bind(str(path))
+        self.door.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.door.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(str(self.target))
+                self.pairs.append((near, far))
+                threading.Thread(target=self.pass_on, args=(near, far, True), daemon=True).start()
+                threading.Thread(target=self.pass_on, args=(far, near, False), daemon=True).start()
+
+    def pass_on(self, near, far, asks):
+        with contextlib.suppress(OSError):
+            while data := near.recv(65536):
+                if asks:
+                    self.asked.append(data)
+                else:
+                    self.told += data
+                far.sendall(data)
+        for end in (near, far):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        for pair in self.pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.cut()
+        self.door.close()
+
+
+class Breaks(Library):
+    def test_of_the_connection_while_keys_rotate_lose_no_change_and_need_no_list(self):
+        self.start(devices=5)
+        cuts = Cuts(self.place.folder / "cut.sock", self.socket("gateway"))
+        self.addCleanup(cuts.close)
+        whole, cut = self.follow("gateway"), self.program(BUILD / "tests/follow_keys", cuts.path, "mqtt")
+        for p in (whole, cut):
+            p.until(lambda x: x.startswith("synced"))
+        over = threading.Event()
+
+        def keep_cutting():
+            while not over.wait(0.15):
+                cuts.cut()
+        cutter = threading.Thread(target=keep_cutting)
+        cutter.start()
+        try:
+            rounds = 0
+            while rounds < 2 or len([request for request in cuts.asked if b"watch=true" in request]) < 6:
+                rounds += 1
+                self.assertLess(rounds, 60, cuts.asked)
+                for entity in self.entities:
+                    self.update(entity)
+        finally:
+            over.set()
+            cutter.join()
+        self.update(self.entities[0])
+        newest = self.keys_of(self.entities[0])
+        for p in (whole, cut):
+            p.until(lambda x: is_begun(x, self.entities[0]) and x.split()[5] == newest)
+        begun = [{x.split()[5] for x in p.lines if x.startswith("put ")} for p in (whole, cut)]
+        self.assertEqual(begun[0], begun[1])
+        self.assertGreaterEqual(len(begun[0]), 16)
+        ends = [sorted(x for x in p.lines if x.startswith("end ")) for p in (whole, cut)]  # before the first key of each record
+        self.assertEqual(ends[0], ends[1])
+        watches = [request for request in cuts.asked if b"watch=true" in request]
+        self.assertTrue(all(b"&since=" in request for request in watches[1:]), watches)
+        self.assertIn(b'"event":"resumed"', cuts.told)
+        self.assertNotIn(b'"event":"resync"', cuts.told)
+
+    def keys_of(self, entity) -> str:
+        """The identity with which the gateway begins."""
+        listed = json.loads(self.place.cli("keys", "get", "mqtt", entity, "--json", "--socket", str(self.socket("gateway"))).stdout)
+        return next(k["identity"] for k in listed["keys"] if k["use"])
 
 
 class Examples(Library):

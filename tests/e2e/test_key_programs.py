@@ -121,7 +121,7 @@ class Rotation(Programs):
 class Rights(Programs):
     @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
     def test_are_those_of_the_purpose(self):
-        place = self.start(user="nobody")
+        place = self.start(user="games")
         for role in ROLES:
             for process in (self.render(role, "psk", "true"), self.begin("watch", role),
                             self.begin("exec", role, self.entities[0], "--", "true")):

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -300,6 +301,22 @@ TEST_F(application_keys, are_refused_to_a_configuration_with_unknown_users) {
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().detail, HasSubstr("no user 'no-such-user-here'"));
   EXPECT_THAT(made.error().detail, HasSubstr("application_keys.purposes.mqtt.allow.users"));
+}
+
+TEST_F(application_keys, are_not_for_the_user_of_all_foreign_users) {
+  if (::getpwnam("nobody") == nullptr || ::getpwnam("nobody")->pw_uid != 65534)
+    GTEST_SKIP() << "another system";
+  settings.purposes["mqtt"].allow.users = {"nobody"};
+  const auto of_users = purposes::make(settings);
+  ASSERT_FALSE(of_users);
+  EXPECT_EQ(of_users.error(), errc::config_range);
+  EXPECT_THAT(of_users.error().detail,
+              HasSubstr("name another user in application_keys.purposes.mqtt.allow.users"));
+  settings.purposes["mqtt"].allow = {{}, {"nogroup"}};
+  const auto of_groups = purposes::make(settings);
+  ASSERT_FALSE(of_groups);
+  EXPECT_THAT(of_groups.error().detail,
+              HasSubstr("name another group in application_keys.purposes.mqtt.allow.groups"));
 }
 
 }  // namespace

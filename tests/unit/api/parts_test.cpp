@@ -158,7 +158,7 @@ class live_parts final : public part_source {
     return std::exchange(waiting_, {});
   }
   [[nodiscard]] bool goes_on() const override { return true; }
-  [[nodiscard]] bool drained() const override { return all_at_once; }
+  [[nodiscard]] bool drained() const override { return all_at_once && made > 0; }
   [[nodiscard]] milliseconds gathers() const override { return window; }
   std::shared_ptr<void> listen(std::function<void()> wake) override {
     const std::lock_guard lock{guard_};

@@ -34,6 +34,7 @@ std::string gone_text(const std::string& entity, const std::string& reason) {
   return R"({"event":"gone","revision":6,"entity":")" + entity + R"(","reason":")" + reason +
          R"(","text":"why"})";
 }
+const std::string resumed_text = R"({"event":"resumed","revision":6})";
 const std::string synced_text = R"({"event":"synced","revision":7,"unreadable":0})";
 
 /// The table with a feed of lines.
@@ -157,6 +158,25 @@ TEST(key_table, of_one_device_knows_no_other_one) {
   EXPECT_EQ(told(feed(put_text(mac, {key_text("3.8")}))), texts{"began 3.8"});
   EXPECT_EQ(told(feed(gone_text(other_mac, "reset"))), texts{});
   EXPECT_EQ(feed.table.of(mac).size(), 1U);
+  EXPECT_TRUE(feed.table.of(other_mac).empty());
+}
+
+TEST(KeyTable, KeepsTheDevicesThatDoNotComeAfterResumed) {
+  fed feed;
+  feed(put_text(mac, {key_text("3.8")}));
+  feed(put_text(other_mac, {key_text("3.8")}));
+  feed(synced_text);
+  feed.table.begin_again();
+  feed(resumed_text);
+  EXPECT_EQ(told(feed(put_text(mac, {key_text("3.9")}))), (texts{"ended 3.8 retired", "began 3.9"}));
+  EXPECT_TRUE(feed(synced_text).empty());
+  EXPECT_TRUE(feed.table.synced());
+  EXPECT_EQ(feed.table.of(other_mac).size(), 1U);
+  feed.table.begin_again();
+  feed(resumed_text);
+  feed(R"({"event":"resync","revision":9})");
+  feed(put_text(mac, {key_text("3.9")}));
+  EXPECT_EQ(told(feed(synced_text)), texts{"ended 3.8 none gone"}) << "a list of all devices after all";
   EXPECT_TRUE(feed.table.of(other_mac).empty());
 }
 
