@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "version.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -13,7 +15,8 @@ typedef enum cpns_parameter_kind {
   CPNS_PARAMETER_TEXT = 1,    /* UTF-8, min to max bytes */
   CPNS_PARAMETER_NUMBER = 2,  /* decimal digits, from min to max */
   CPNS_PARAMETER_BOOLEAN = 3, /* true or false */
-  CPNS_PARAMETER_CHOICE = 4   /* one of `choices` */
+  CPNS_PARAMETER_CHOICE = 4,  /* one of `choices` */
+  CPNS_PARAMETER_IS_32_BITS = CPNS_ENUM_IS_32_BITS
 } cpns_parameter_kind;
 
 enum {

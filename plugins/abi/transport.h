@@ -1,7 +1,11 @@
 #ifndef CPNS_ABI_TRANSPORT_H
 #define CPNS_ABI_TRANSPORT_H
 /* A radio plugin: a shared object that exports one symbol, `cpns_transport_entry`. It moves frames of bytes and
- * never sees a key or a message. Strings are UTF-8 and end in NUL. No function here throws. */
+ * never sees a key or a message. Prose says "radio"; code says "transport" for the same thing. Strings are UTF-8
+ * and end in NUL. No function here throws.
+ *
+ * Calls may nest: the host may call a function of the radio from within a callback, and a radio may make a callback
+ * from within a call of the host, except in open. So hold no lock while you call the other side. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,13 +27,13 @@ typedef enum cpns_status {
   CPNS_LIMIT = 5,         /* over a declared limit */
   CPNS_UNSUPPORTED = 6,   /* not supported in this role */
   CPNS_UNAVAILABLE = 7,   /* the radio cannot be used: no adapter, no permission, address in use */
-  /* Never returned. It makes the enum so wide that a host may read any 32-bit value as a cpns_status. */
-  CPNS_STATUS_NONE = -0x7fffffff - 1
+  CPNS_STATUS_NONE = CPNS_ENUM_IS_ANY_32_BITS
 } cpns_status;
 
 typedef enum cpns_role {
-  CPNS_ROLE_CENTRAL = 1,   /* PN GW: scans for PNEs */
-  CPNS_ROLE_PERIPHERAL = 2 /* PNE: advertises itself */
+  CPNS_ROLE_CENTRAL = 1,    /* PN GW: scans for PNEs */
+  CPNS_ROLE_PERIPHERAL = 2, /* PNE: advertises itself */
+  CPNS_ROLE_IS_32_BITS = CPNS_ENUM_IS_32_BITS
 } cpns_role;
 
 typedef enum cpns_down_reason {
@@ -37,19 +41,26 @@ typedef enum cpns_down_reason {
   CPNS_DOWN_LOST = 2,      /* out of range, reset */
   CPNS_DOWN_BAD_FRAME = 3, /* the peer sent a malformed frame */
   CPNS_DOWN_TOO_SLOW = 4,  /* the peer did not finish a frame or a handshake in time */
-  CPNS_DOWN_LIMIT = 5      /* over a limit */
+  CPNS_DOWN_LIMIT = 5,     /* over a limit */
+  CPNS_DOWN_IS_32_BITS = CPNS_ENUM_IS_32_BITS
 } cpns_down_reason;
 
 typedef enum cpns_log_level {
   CPNS_LOG_DEBUG = 0,
   CPNS_LOG_INFO = 1,
   CPNS_LOG_WARN = 2,
-  CPNS_LOG_ERROR = 3
+  CPNS_LOG_ERROR = 3,
+  CPNS_LOG_IS_32_BITS = CPNS_ENUM_IS_32_BITS
 } cpns_log_level;
 
 enum {
-  CPNS_TRAIT_RELIABLE = 1u << 0, /* every frame that send accepted arrives while the link is up */
-  CPNS_TRAIT_ORDERED = 1u << 1,  /* the frames of one link keep their order */
+  /* Every frame that send accepted arrives once while the link is up. Without it frames may be lost, and may
+   * arrive more than once. */
+  CPNS_TRAIT_RELIABLE = 1u << 0,
+  /* The frames of one link keep their order: none arrives after one that was sent later, a repeated one
+   * neither. */
+  CPNS_TRAIT_ORDERED = 1u << 1,
+  /* PNEs are found while links are up. Without it, scan may pause then. */
   CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED = 1u << 2
 };
 
@@ -75,22 +86,27 @@ typedef struct cpns_host {
   uint32_t reserved;
   void* context; /* the first argument of every function below */
 
-  /* [plugin-thread, after the first scan(on) or add_endpoint, before close returns] A link is up. Link ids
-   * only grow and are never reused. `endpoint` is the number from add_endpoint (peripheral), or 0 (central).
-   * `address` is copied. */
+  /* [plugin-thread, after the first scan(on) or add_endpoint, before close returns] A link is up. `link` is not 0,
+   * is larger than that of each earlier call, whichever thread made it, and is never used again. `endpoint` is a
+   * number from add_endpoint that was not removed (peripheral), or 0 (central). `address` names the peer; it is the
+   * one of peer_found and connect if there were any. It is copied. Frames may be sent from within this call. */
   void (*link_up)(void* context, uint64_t link, uint64_t endpoint, const char* address);
-  /* [plugin-thread, once for each link_up] The link is down; its id is never reused. `reason` is a
-   * cpns_down_reason. `detail` may be NULL and is copied. */
+  /* [plugin-thread, once for each link_up] The link is down: no frame and no writable comes after it. `reason` is a
+   * cpns_down_reason. `detail` may be NULL and is copied. Not owed for links that are up when close is called, nor
+   * after failed. */
   void (*link_down)(void* context, uint64_t link, uint32_t reason, const char* detail);
-  /* [plugin-thread, between link_up and link_down] One frame of 1 to mtu bytes arrived; copied. One call at a
-   * time per link. */
+  /* [plugin-thread, after link_up has returned, before link_down] One frame of 1 to mtu bytes arrived, on the link
+   * over which it was sent; copied. One call at a time per link. */
   void (*frame)(void* context, uint64_t link, const uint8_t* data, size_t size);
-  /* [plugin-thread] A send that returned CPNS_WOULD_BLOCK may be tried again. */
+  /* [plugin-thread, between link_up and link_down] A send that returned CPNS_WOULD_BLOCK may be tried again: owed
+   * after each such send, once for several together. It may come before that send has returned to its caller, and
+   * without one; the host then tries in vain. */
   void (*writable)(void* context, uint64_t link);
-  /* [plugin-thread, central only] A peer was found; the host may connect to `address`, which is copied.
-   * `rssi_dbm` 127: unknown. */
+  /* [plugin-thread, central only, while scanning] A peer without a link was found; the host may connect to
+   * `address`, which is copied. It may be repeated. `rssi_dbm` 127: unknown. */
   void (*peer_found)(void* context, const char* address, int32_t rssi_dbm);
-  /* [plugin-thread] The radio failed and cannot recover; called once. `why` is copied. */
+  /* [plugin-thread] The radio failed and cannot recover; called once. `why` is copied. All links are down with it,
+   * without link_down. Only log may be called after it, and the host calls only close. */
   void (*failed)(void* context, const char* why);
   /* [any-thread] Writes one line to the role's log; copied. `level` is a cpns_log_level. */
   void (*log)(void* context, uint32_t level, const char* text);
@@ -99,8 +115,8 @@ typedef struct cpns_host {
 
   /* Since 1.1: call them only if `size` covers them. */
 
-  /* [plugin-thread, central only] A connect that returned CPNS_OK ended without link_up. `why` may be NULL;
-   * both are copied. */
+  /* [plugin-thread, central only] A connect that returned CPNS_OK ended without link_up: once, also if it was
+   * called several times meanwhile. `why` may be NULL; both are copied. */
   void (*connect_failed)(void* context, const char* address, const char* why);
   /* [host-thread, during open] The parameter `name` has an unusable value, for a reason that its
    * cpns_parameter_spec cannot express; open then returns CPNS_BAD_PARAMETER. `why` states the requirement
@@ -116,21 +132,27 @@ typedef struct cpns_transport {
 
   /* [host-thread, any time before close] Fills `limits`. */
   void (*get_limits)(void* context, cpns_limits* limits);
-  /* [any-thread] Central: starts or stops scanning for PNEs. */
+  /* [any-thread] Central: starts or stops scanning for PNEs. Links stay up when it stops, and a connect goes on. The
+   * same value again changes nothing and returns CPNS_OK. Peripheral: CPNS_UNSUPPORTED. */
   cpns_status (*scan)(void* context, bool on);
-  /* [any-thread] Peripheral: presents a PNE. `name` is for logs, is copied, and need not go on the air. */
+  /* [any-thread] Peripheral: presents a PNE. `name` is for logs, is copied, and need not go on the air. CPNS_LIMIT:
+   * there are max_endpoints already, or `endpoint` is 0 or is presented (the host does neither). Central:
+   * CPNS_UNSUPPORTED. */
   cpns_status (*add_endpoint)(void* context, uint64_t endpoint, const char* name);
-  /* [any-thread] Stops presenting the PNE; its links go down. Unknown endpoints are ignored. */
+  /* [any-thread] Stops presenting the PNE; its links go down. Unknown endpoints are ignored. The same number may be
+   * added again. */
   void (*remove_endpoint)(void* context, uint64_t endpoint);
-  /* [any-thread] Central: connects to a peer that was found. The outcome is link_up or connect_failed (the
-   * latter only if the host has it). */
+  /* [any-thread] Central: connects to a peer that was found. CPNS_OK: link_up or connect_failed follows (the latter
+   * only if the host has it), once even if connect was called again meanwhile. CPNS_LIMIT: the peer has a link, or
+   * there are max_links; nothing follows. CPNS_NO_LINK: no such peer is known; a radio that cannot know it returns
+   * CPNS_OK, and connect_failed follows. CPNS_UNSUPPORTED: peripheral, or a radio that links by itself. */
   cpns_status (*connect)(void* context, const char* address);
-  /* [any-thread] Sends one frame of 1 to mtu bytes, which is copied. Never blocks. */
+  /* [any-thread] Sends one frame of 1 to mtu bytes, which is copied. Never blocks. CPNS_LIMIT: another size. */
   cpns_status (*send)(void* context, uint64_t link, const uint8_t* data, size_t size);
   /* [any-thread] Closes a link; link_down follows. Unknown links are ignored. */
   void (*disconnect)(void* context, uint64_t link);
-  /* [host-thread, once] Ends all threads and links and frees the instance. No callback runs after it has
-   * returned. Must return within two seconds. Never called from a callback. */
+  /* [host-thread, once] Ends all threads and links and frees the instance. Callbacks may run until it returns, and
+   * none after that. Must return within two seconds. Never called from a callback. */
   void (*close)(void* context);
   /* [any-thread] The plugin's extension `id` ("cpns.rssi/1"), or NULL. Owned by the plugin. */
   const void* (*get_extension)(void* context, const char* id);
@@ -163,7 +185,8 @@ typedef struct cpns_transport_entry_t {
   const char* description; /* one sentence */
   /* [host-thread] Opens an instance. If it returns anything but CPNS_OK, it leaves `*out` unchanged and never
    * uses `host` again. `args` is valid during the call, `host` until close has returned. Several instances
-   * may be open at once. */
+   * may be open at once. Must return within two seconds. During it, the radio calls only log, get_extension and
+   * bad_parameter of `host`, and functions of the extensions. */
   cpns_status (*open)(const cpns_host* host, const cpns_open_args* args, const cpns_transport** out);
 
   /* Since 1.1. */
@@ -175,9 +198,8 @@ typedef struct cpns_transport_entry_t {
   uint32_t parameter_size;
 } cpns_transport_entry_t;
 
-/* The same source can be linked into a program: with -DCPNS_STATIC_TRANSPORT=NAME the symbol becomes
- * cpns_transport_entry_NAME, and the program lists it in cpns_static_transports, which ends in NULL. The loader
- * then finds it by its name before it searches for a file. */
+/* With -DCPNS_STATIC_TRANSPORT=NAME the symbol is cpns_transport_entry_NAME: the build of cpns itself links its own
+ * radios in this way, several into one program. */
 #ifdef CPNS_STATIC_TRANSPORT
 #define CPNS_STATIC_ENTRY_(name) cpns_transport_entry_##name
 #define CPNS_STATIC_ENTRY(name) CPNS_STATIC_ENTRY_(name)
@@ -190,6 +212,16 @@ typedef struct cpns_transport_entry_t {
 #define CPNS_EXPORT
 #endif
 extern CPNS_EXPORT const cpns_transport_entry_t cpns_transport_entry;
+
+/* The layout that every compiler has to give, whatever its flags. */
+CPNS_HOLDS(sizeof(cpns_status) == 4 && sizeof(cpns_role) == 4 && sizeof(cpns_down_reason) == 4 &&
+               sizeof(cpns_log_level) == 4 && sizeof(cpns_parameter_kind) == 4,
+           "an enum has 32 bits");
+CPNS_HOLDS(sizeof(cpns_limits) == 24, "the layout of cpns_limits is fixed");
+CPNS_HOLDS(sizeof(void*) != 8 || (sizeof(cpns_host) == 96 && sizeof(cpns_transport) == 96 &&
+                                  sizeof(cpns_open_args) == 32 && sizeof(cpns_transport_entry_t) == 64 &&
+                                  sizeof(cpns_parameter) == 16 && sizeof(cpns_parameter_spec) == 56),
+           "the layout of the structs is fixed");
 
 #ifdef __cplusplus
 }

@@ -176,9 +176,8 @@ cpns_status instance::connect(const std::string& address) {
   return watched("connect", [&](auto& t) { return t.connect(t.context, address.c_str()); });
 }
 void instance::cancel(const std::string& address) {
-  constexpr auto with_cancel = offsetof(cpns_transport, cancel) + sizeof(cpns_transport::cancel);
   watched("cancel", [&](auto& t) {
-    if (t.size >= with_cancel && t.cancel != nullptr) t.cancel(t.context, address.c_str());
+    if (CPNS_HAS(&t, cancel) && t.cancel != nullptr) t.cancel(t.context, address.c_str());
   });
 }
 cpns_status instance::send(std::uint64_t link, byte_view data) {

@@ -11,7 +11,7 @@ Made by `cpns transport check --list --format markdown`; do not edit.
     cpns transport check tcp --test calls-in-any-order --seed 7
     cpns transport check ./libradio.so --format junit --output report.xml
 
-`cpns transport check` tests whether a plugin keeps the rules of `plugins/abi/transport.h`. Each test runs in its own process with a
+`cpns transport check` tests whether a plugin keeps the rules of `cpns/abi/transport.h`. Each test runs in its own process with a
 time limit, so a plugin that crashes or hangs fails only one test.
 
 | result | meaning |

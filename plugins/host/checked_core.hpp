@@ -60,6 +60,7 @@ class checked_core {
     plugin_guard& operator=(const plugin_guard&) = delete;
     explicit operator bool() const { return plugin_ != nullptr; }
     const cpns_transport* operator->() const { return plugin_; }
+    const cpns_transport* get() const { return plugin_; }
 
    private:
     checked_core& core_;

@@ -33,11 +33,6 @@ status from_plugin(cpns_status s, const std::string& what) {
   }
 }
 
-// Sizes of cpns_transport in interface 1.0, and with cancel.
-constexpr std::size_t first_transport =
-    offsetof(cpns_transport, get_extension) + sizeof(cpns_transport::get_extension);
-constexpr std::size_t with_cancel = offsetof(cpns_transport, cancel) + sizeof(cpns_transport::cancel);
-
 class checked_transport final : public transport {
  public:
   checked_transport(checked_core& core, const cpns_transport* plugin, transport_info info)
@@ -68,7 +63,7 @@ class checked_transport final : public transport {
   }
   void cancel(std::string_view address) override {
     const checked_core::plugin_guard plugin{core_};
-    if (!plugin || plugin->size < with_cancel || plugin->cancel == nullptr) return;
+    if (!plugin || !CPNS_HAS(plugin.get(), cancel) || plugin->cancel == nullptr) return;
     plugin->cancel(plugin->context, std::string{address}.c_str());
   }
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
@@ -127,7 +122,7 @@ class checked_transport final : public transport {
 /// The fault of an opened transport; empty: none.
 std::string fault_of(const cpns_transport* t) {
   if (t == nullptr) return "open succeeded and returned no transport";
-  if (t->size < first_transport) return "its cpns_transport is smaller than that of interface 1.0";
+  if (!CPNS_HAS(t, get_extension)) return "its cpns_transport is smaller than that of interface 1.0";
   if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send ||
       !t->disconnect || !t->close || !t->get_extension)
     return "a function of its cpns_transport is missing";
@@ -166,7 +161,7 @@ open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_
   auto& core = keep_forever(std::make_unique<checked_core>(name, simulated));
   core.attach(&listener);
   const auto give_up = [&core](const cpns_transport* plugin) {
-    if (plugin != nullptr && plugin->size >= first_transport && plugin->close) plugin->close(plugin->context);
+    if (plugin != nullptr && CPNS_HAS(plugin, get_extension) && plugin->close) plugin->close(plugin->context);
     core.end_loop();
     core.detach();
   };

@@ -107,8 +107,7 @@ result<plugin_description> describe(const cpns_transport_entry_t& entry) {
                          entry.abi_minor,
                          false,
                          {}};
-  constexpr auto with_list = offsetof(cpns_transport_entry_t, parameter_size) + sizeof entry.parameter_size;
-  if (entry.size < with_list || entry.parameter_size == 0) return out;
+  if (!CPNS_HAS(&entry, parameter_size) || entry.parameter_size == 0) return out;
   out.declares = true;
   if (entry.parameter_size < sizeof(cpns_parameter_spec) || entry.parameter_size > 4096 ||
       entry.parameter_size % alignof(cpns_parameter_spec) != 0 || entry.parameter_count > parameters_max ||

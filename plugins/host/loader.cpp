@@ -50,8 +50,7 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
                 file.string() + " is built for interface version " + std::to_string(entry->abi_major) + "." +
                     std::to_string(entry->abi_minor) + ", this program has " +
                     std::to_string(CPNS_ABI_MAJOR) + "." + std::to_string(CPNS_ABI_MINOR));
-  constexpr auto first_entry = offsetof(cpns_transport_entry_t, open) + sizeof entry->open;
-  if (entry->size < first_entry || entry->open == nullptr)
+  if (!CPNS_HAS(entry, open) || entry->open == nullptr)
     return fail(errc::plugin_incompatible,
                 file.string() + ": its entry is too small or has no open function");
   return entry;

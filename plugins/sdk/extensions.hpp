@@ -100,12 +100,12 @@ const void* extension_of(std::string_view id) {
   return nullptr;
 }
 
-/// Notifies the host that a peer woke up (plugins/abi/ext/wake.h). No effect if the host lacks the extension.
+/// Notifies the host that a peer woke up (../abi/ext/wake.h). No effect if the host lacks the extension.
 inline void tell_woke(const host& out, const std::string& address) {
   if (const auto* wake = out.find<cpns_ext_wake>(CPNS_EXT_WAKE)) wake->woke(out.context(), address.c_str());
 }
 
-/// Whether the host's time is simulated (plugins/abi/ext/clock.h). If so, a radio uses cpns.timer/1 in place of
+/// Whether the host's time is simulated (../abi/ext/clock.h). If so, a radio uses cpns.timer/1 in place of
 /// any other clock.
 inline bool is_time_simulated(const host& out) { return out.find<cpns_ext_clock>(CPNS_EXT_CLOCK) != nullptr; }
 

@@ -34,6 +34,16 @@ class loop {
     loop* of_ = nullptr;
     std::uint64_t id_ = 0, task_ = 0;
   };
+  /// A handle of one timer; copies refer to the same timer.
+  class timer {
+   public:
+    timer() = default;
+
+   private:
+    friend class loop;
+    timer(std::uint64_t id, std::uint64_t task) : id_(id), task_(task) {}
+    std::uint64_t id_ = 0, task_ = 0;
+  };
 
   /// Throws sdk::unavailable if the host lacks these extensions: it is older than interface 1.1.
   explicit loop(const host& out)
@@ -47,13 +57,24 @@ class loop {
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
 
-  /// Calls `due` once, `ms` from now; never after stop().
-  void after(std::uint64_t ms, std::function<void()> due) {
+  /// Milliseconds of a monotonic clock, that of the timers: it is simulated where their time is.
+  [[nodiscard]] std::uint64_t now() const { return timer_->now_ms(context_); }
+  /// Calls `due` once, `ms` from now; never after stop(). The result may be ignored; it serves cancel().
+  timer after(std::uint64_t ms, std::function<void()> due) {
     std::lock_guard lock{guard_};
-    if (stopped_) return;
+    if (stopped_) return {};
     auto& t = keep([due = std::move(due)](std::uint32_t) { due(); }, true);
+    const auto number = t.number;
     t.id = timer_->start(
         context_, ms, [](void* user) { static_cast<task*>(user)->run(0); }, &t);
+    return {t.id, number};
+  }
+  /// When this returns, the timer's callback does not run and is not called again (called from a callback, it does
+  /// not wait). Timers that have ended are ignored. Hold no lock that the callback takes.
+  void cancel(const timer& t) {
+    if (t.id_ == 0) return;
+    timer_->stop(context_, t.id_);
+    drop(t.task_);
   }
   /// Calls `ready(events)` while the descriptor is in one of the states `events` (CPNS_FD_). The caller keeps
   /// ownership of `fd` and closes it after forget(). Throws sdk::unavailable if it cannot be watched.
@@ -69,7 +90,7 @@ class loop {
     throw unavailable{"the host cannot watch descriptor " + std::to_string(fd)};
   }
   /// Ends the watch. When this returns, its callback does not run and is not called again (called from a callback,
-  /// it does not wait).
+  /// it does not wait). Hold no lock that the callback takes.
   void forget(const watch& w) {
     if (w.of_ == nullptr) return;
     fds_->unwatch(context_, w.id_);

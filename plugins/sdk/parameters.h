@@ -104,8 +104,7 @@ static inline bool cpns_parameter_fits(const cpns_parameter_spec* spec, const ch
 /* Reports to the host and to its log that `name` cannot be used. Returns CPNS_BAD_PARAMETER. */
 static inline cpns_status cpns_parameter_refuse(const cpns_host* host, const char* name, const char* why) {
   char line[400];
-  if (host->size >= offsetof(cpns_host, bad_parameter) + sizeof host->bad_parameter)
-    host->bad_parameter(host->context, name, why);
+  if (CPNS_HAS(host, bad_parameter)) host->bad_parameter(host->context, name, why);
   snprintf(line, sizeof line, "parameter %.64s: %.300s", name, why);
   host->log(host->context, CPNS_LOG_ERROR, line);
   return CPNS_BAD_PARAMETER;

@@ -8,14 +8,13 @@
 extern "C" {
 #endif
 
-/* The first checks of open: sizes of host and arguments, role, parameters against `list`. `newest` is offsetof the
- * last function of cpns_host that the radio calls; 0: it calls only those of interface 1.0. If this returns
- * anything but CPNS_OK, open must return the same; a wrong parameter was reported to the host. */
+/* The first checks of open: sizes of host and arguments, role, parameters against `list`. If this returns anything
+ * but CPNS_OK, open must return the same; a wrong parameter was reported to the host. The host may be of interface
+ * 1.0: test CPNS_HAS(host, connect_failed) before you call a later function. */
 static inline cpns_status cpns_open_check(const cpns_parameter_list* list, const cpns_host* host,
-                                          const cpns_open_args* args, size_t newest) {
-  const size_t first = offsetof(cpns_host, get_extension);
+                                          const cpns_open_args* args) {
   if (host == NULL || args == NULL || args->size < sizeof *args) return CPNS_ERROR;
-  if (host->size < (newest > first ? newest : first) + sizeof host->get_extension) return CPNS_ERROR;
+  if (!CPNS_HAS(host, get_extension)) return CPNS_ERROR;
   if (args->role != CPNS_ROLE_CENTRAL && args->role != CPNS_ROLE_PERIPHERAL) return CPNS_UNSUPPORTED;
   return cpns_parameters_check(list, host, args);
 }

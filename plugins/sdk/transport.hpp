@@ -46,7 +46,7 @@ class host {
   }
   /// No effect with a host of interface 1.0.
   void connect_failed(const std::string& address, const std::string& why) const {
-    if (table_->size >= offsetof(cpns_host, connect_failed) + sizeof table_->connect_failed)
+    if (CPNS_HAS(table_, connect_failed))
       table_->connect_failed(table_->context, address.c_str(), why.c_str());
   }
   [[nodiscard]] const void* extension(const char* id) const {
@@ -66,11 +66,12 @@ class host {
   const cpns_host* table_;
 };
 
-/// One open radio. For threads and states of each member see plugins/abi/transport.h. The destructor runs inside
+/// One open radio. For threads and states of each member see ../abi/transport.h. The destructor runs inside
 /// close, after stop(); no callback may run once stop() has returned.
 class radio {
  public:
   virtual ~radio() = default;
+  /// Sets all members but `size`.
   virtual void limits(cpns_limits& out) = 0;
   virtual cpns_status scan(bool) { return CPNS_UNSUPPORTED; }
   virtual cpns_status add_endpoint(std::uint64_t, std::string_view) { return CPNS_UNSUPPORTED; }
@@ -115,9 +116,10 @@ inline cpns_transport make_table(instance* i) noexcept {
       i,
       [](void* c, cpns_limits* out) {
         cpns_limits all{};
-        all.size = std::min(out->size, static_cast<std::uint32_t>(sizeof all));
+        const auto fits = std::min(out->size, static_cast<std::uint32_t>(sizeof all));
         guarded(self(c).out, "limits", [&] { return self(c).impl->limits(all), CPNS_OK; });
-        std::memcpy(out, &all, all.size);
+        all.size = fits;  // a radio may have assigned the whole struct
+        std::memcpy(out, &all, fits);
       },
       [](void* c, bool on) { return guarded(self(c).out, "scan", [&] { return self(c).impl->scan(on); }); },
       [](void* c, std::uint64_t endpoint, const char* name) {
@@ -164,8 +166,7 @@ inline constexpr cpns_parameter_list list_of{Specs.data(), static_cast<std::uint
 /// The entry's open. Accepts hosts of interface 1.0 and up.
 template <make_fn Make, const auto& Specs>
 cpns_status open(const cpns_host* table, const cpns_open_args* args, const cpns_transport** out) noexcept {
-  constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof(table->get_extension);
-  if (table == nullptr || args == nullptr || out == nullptr || table->size < first_host ||
+  if (table == nullptr || args == nullptr || out == nullptr || !CPNS_HAS(table, get_extension) ||
       args->size < sizeof(cpns_open_args))
     return CPNS_ERROR;
   const host h{table};

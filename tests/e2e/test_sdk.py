@@ -71,11 +71,22 @@ class Sdk(unittest.TestCase):
         include = self.prefix / "include"
         for header in sorted(include.rglob("*.h")):
             name = header.relative_to(include)
-            for compiler in ("cc -std=c11", "c++ -std=c++20"):
+            for compiler in ("cc -std=c11", "cc -std=c11 -fshort-enums", "c++ -std=c++20", "c++ -std=c++20 -fshort-enums"):
                 with self.subTest(f"{name} {compiler}"):
                     unit = folder / ("one.c" if compiler.startswith("cc ") else "one.cpp")
                     unit.write_text(f"#include <{name}>\n")
                     self.shell(f"{compiler} -Wall -Wextra -Wpedantic -Wno-unused-function -Werror -fsyntax-only -I{include} {unit}", folder)
+
+    def test_no_file_for_authors_names_the_source_tree(self):
+        share = self.prefix / "share"
+        folders = (self.prefix / "include/cpns", share / "cpns/examples", share / "pkgconfig", self.prefix / "lib/cmake")
+        files = [f for folder in folders for f in folder.rglob("*") if f.is_file()]
+        self.assertGreater(len(files), 25)
+        for file in sorted(files) + [share / "doc/cpns/plugin-guide.md", share / "doc/cpns/transport-check.md"]:
+            with self.subTest(str(file.relative_to(self.prefix))):
+                text = file.read_text()
+                for path in (str(ROOT), str(BUILD), "plugins/", "tests/"):
+                    self.assertNotIn(path, text)
 
     def test_the_installed_program_has_its_radios(self):
         out = self.shell(f"{self.prefix}/bin/cpns transport list", self.here)

@@ -49,12 +49,12 @@ medium::~medium() {
 }
 
 void medium::post(event e, std::uint64_t after_ms) {
-  if (auto* const time = e.to->simulated(); time != nullptr && after_ms > 0)
-    return time->after(after_ms, [this, e = std::move(e)] {
-      std::lock_guard lock{guard_};
-      queue(e, 0);
-    });
-  queue(std::move(e), after_ms);
+  auto* const time = e.to->simulated();
+  if (time == nullptr || after_ms == 0) return queue(std::move(e), after_ms);
+  time->after(after_ms, [this, e = std::move(e)] {
+    std::lock_guard lock{guard_};
+    queue(e, 0);
+  });
 }
 
 void medium::queue(event e, std::uint64_t after_ms) {

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "../version.h"
+
 #define CPNS_EXT_PAIRING "cpns.pairing/1"
 
 #ifdef __cplusplus
@@ -13,10 +15,12 @@ extern "C" {
 
 typedef enum cpns_pairing {
   CPNS_PAIRING_UNKNOWN = 0,
-  CPNS_PAIRING_NONE = 1,         /* the radio sends in the clear */
-  CPNS_PAIRING_ENCRYPTED = 2,    /* paired without authentication: no passkey was compared or entered */
-  CPNS_PAIRING_AUTHENTICATED = 3 /* paired with authentication */
+  CPNS_PAIRING_NONE = 1,          /* the radio sends in the clear */
+  CPNS_PAIRING_ENCRYPTED = 2,     /* paired without authentication: no passkey was compared or entered */
+  CPNS_PAIRING_AUTHENTICATED = 3, /* paired with authentication */
+  CPNS_PAIRING_IS_32_BITS = CPNS_ENUM_IS_ANY_32_BITS
 } cpns_pairing;
+CPNS_HOLDS(sizeof(cpns_pairing) == 4, "an enum has 32 bits");
 
 typedef struct cpns_ext_pairing {
   uint32_t size; /* sizeof(cpns_ext_pairing) as the plugin was built */

@@ -13,9 +13,11 @@ extern "C" {
 #endif
 
 typedef enum cpns_power {
-  CPNS_POWER_FULL = 1,  /* finds and answers PNEs as fast as possible; the initial state */
-  CPNS_POWER_SAVING = 2 /* may find and answer PNEs seconds later, if that saves energy */
+  CPNS_POWER_FULL = 1,   /* finds and answers PNEs as fast as possible; the initial state */
+  CPNS_POWER_SAVING = 2, /* may find and answer PNEs seconds later, if that saves energy */
+  CPNS_POWER_IS_32_BITS = CPNS_ENUM_IS_32_BITS
 } cpns_power;
+CPNS_HOLDS(sizeof(cpns_power) == 4, "an enum has 32 bits");
 
 typedef struct cpns_ext_power {
   uint32_t size; /* sizeof(cpns_ext_power) as the plugin was built */

@@ -191,7 +191,7 @@ static bool bind_gateway(struct radio* r) {
 }
 
 static cpns_status open_radio(const cpns_host* host, const cpns_open_args* args, const cpns_transport** out) {
-  const cpns_status checked = cpns_open_check(&known, host, args, 0);
+  const cpns_status checked = cpns_open_check(&known, host, args);
   struct radio* r = checked == CPNS_OK ? calloc(1, sizeof *r) : NULL;
   if (r == NULL) return checked != CPNS_OK ? checked : CPNS_ERROR;
   r->table = cpns_transport_table(r, get_limits, scan, add_endpoint, remove_endpoint, send_frame, disconnect,

@@ -47,7 +47,7 @@ struct refusal {
 std::ostream& operator<<(std::ostream& o, const refusal& r) { return o << r.kind; }
 
 constexpr refusal refused_everywhere[] = {
-    {"other_abi", errc::plugin_incompatible, "interface version 2.1, this program has 1.1"},
+    {"other_abi", errc::plugin_incompatible, "interface version 2.2, this program has 1.2"},
     {"missing_symbol", errc::plugin_incompatible, "exports no symbol cpns_transport_entry"},
     {"small_entry", errc::plugin_incompatible, "entry is too small"},
     {"no_open", errc::plugin_incompatible, "no open function"},
