@@ -144,8 +144,10 @@ void add_keys(CLI::App& app, int& code) {
   keys->require_subcommand(1);
   keys->footer(
       "The user that runs the command, or one of its groups, must be in "
-      "application_keys.purposes.PURPOSE.allow;\n"
-      "root, too.\n\nExamples:\n"
+      "application_keys.purposes.PURPOSE.allow.\n"
+      "Root is refused unless it is there. The socket is that of application_keys.socket in the YAML "
+      "file.\n\n"
+      "Examples:\n"
       "  cpns keys get mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/gateway/keys.sock\n"
       "  cpns keys fingerprint mqtt urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml\n"
       "  cpns keys exec mqtt urn:dev:mac:0024befffe804ff1 --socket /run/cpns/pne/keys.sock -- ./sensor");
