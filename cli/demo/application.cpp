@@ -2,6 +2,7 @@
 
 #include <pwd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "api/access.hpp"
 #include "base/sockets.hpp"
 #include "cli/daemon.hpp"
 
@@ -56,6 +58,13 @@ status write_file(const fs::path& file, const std::string& text) {
   std::ofstream out{file};
   if (out << text && out.flush()) return {};
   return fail(errc::config_file, file.string() + ": " + std::strerror(errno));
+}
+
+/// For the group of the broker, whatever the umask is.
+status share(const fs::path& what, ::mode_t mode, uid_t owner, const std::optional<account>& broker) {
+  if (!broker) return {};
+  if (::chown(what.c_str(), owner, broker->group) == 0 && ::chmod(what.c_str(), mode) == 0) return {};
+  return fail(errc::config_file, what.string() + ": " + std::strerror(errno));
 }
 
 std::string text_of(const std::string& file) {
@@ -108,9 +117,8 @@ result<mqtt_application::programs> mqtt_application::find(const demo_options& o)
 
 result<mqtt_application::broker_account> mqtt_application::account_of_broker(const std::string& own_name) {
   if (::geteuid() != 0) return broker_account{own_name, std::nullopt};
-  for (const auto* name : {"mosquitto", "nobody"})
-    if (const auto* who = ::getpwnam(name); who != nullptr)
-      return broker_account{name, account{who->pw_uid, who->pw_gid}};
+  if (const auto* who = ::getpwnam("mosquitto"); who != nullptr)
+    return broker_account{who->pw_name, account{who->pw_uid, who->pw_gid}};
   return fail(
       errc::config_missing,
       "--application mqtt runs no broker as root, and this machine has no user mosquitto; install the "
@@ -124,10 +132,16 @@ result<std::unique_ptr<mqtt_application>> mqtt_application::make(const demo_opti
     return fail(errc::config_missing, "--application mqtt: the user " + std::to_string(::geteuid()) +
                                           " has no name on this machine, so no role can allow it its keys");
   const std::string own_name = own->pw_name;
+  if (const auto usable = api::own_user_named(own_name, "--application mqtt"); !usable)
+    return fail(errc::config_missing, "--application mqtt: no role gives keys to the user " + own_name +
+                                          ": " + usable.error().detail + "; run it as another user");
   CPNS_TRY(auto who, account_of_broker(own_name));
   CPNS_TRY(auto folder, temporary_folder::make("cpns-broker"));
-  if (who.as && ::chown(folder.path().c_str(), who.as->user, who.as->group) != 0)
-    return fail(errc::config_file, folder.path() + ": " + std::strerror(errno));
+  // The folder stays root's, because roles of root make their sockets in it: its user could put links in their place.
+  CPNS_CHECK(share(folder.path(), 0750, 0, who.as));
+  const auto hub = folder.path() + "/hub";
+  if (::mkdir(hub.c_str(), 0700) != 0) return fail(errc::config_file, hub + ": " + std::strerror(errno));
+  CPNS_CHECK(share(hub, 0700, who.as ? who.as->user : 0, who.as));
   return std::unique_ptr<mqtt_application>{
       new mqtt_application(std::move(found), std::move(who), own_name, std::move(folder))};
 }
@@ -144,6 +158,7 @@ status mqtt_application::write_files(const std::string& kept) {
     plugin = folder + "/cpns_mosquitto.so";
     if (!fs::copy_file(programs_.plugin, plugin, wrong))
       return fail(errc::config_file, plugin + ": " + wrong.message());
+    CPNS_CHECK(share(plugin, 0640, 0, who_.as));
   }
   const std::string conf =
       "# The broker of a cpns demo. The settings for a hub: "
@@ -158,8 +173,8 @@ status mqtt_application::write_files(const std::string& kept) {
       "set_tcp_nodelay true\n"
       "\n# The subscriber on the hub. It has no name; only the user of the broker reaches the socket.\n"
       "listener 0 " +
-      folder +
-      "/hub.sock\n"
+      hub_socket() +
+      "\n"
       "allow_anonymous true\n"
       "acl_file " +
       folder +
@@ -177,6 +192,7 @@ status mqtt_application::write_files(const std::string& kept) {
       "connection_messages false\n";
   CPNS_CHECK(write_file(folder + "/acl", "topic read pn/#\npattern readwrite pn/%u/#\n"));
   CPNS_CHECK(write_file(folder + "/mosquitto.conf", conf));
+  for (const auto* name : {"/acl", "/mosquitto.conf"}) CPNS_CHECK(share(folder + name, 0640, 0, who_.as));
   return kept.empty() ? status{} : write_file(kept + "/mosquitto.conf", conf);
 }
 
@@ -208,7 +224,7 @@ status mqtt_application::start(const std::string& folder, const std::string& kep
                                  "--broker",
                                  "127.0.0.1:" + std::to_string(port_),
                                  "--hub",
-                                 private_.path() + "/hub.sock",
+                                 hub_socket(),
                                  "--least",
                                  std::to_string(least),
                                  "--most",

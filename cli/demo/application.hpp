@@ -79,6 +79,9 @@ class mqtt_application {
   programs programs_;
   broker_account who_;
   std::string own_name_;  ///< of the account of this process
+  /// Of the subscriber on the hub; its folder is the broker's.
+  [[nodiscard]] std::string hub_socket() const { return private_.path() + "/hub/hub.sock"; }
+
   temporary_folder private_;
   std::string log_of_broker_, log_of_clients_;
   std::uint16_t port_ = 0;

@@ -130,7 +130,7 @@ obstacle loopback_obstacle(const meeting& m) {
 
 using obstacle_fn = obstacle (*)(const meeting&);
 /// For the radios of this project. Nothing is known of the parameters of others.
-const std::map<std::string, obstacle_fn, std::less<>> known{
+const std::map<std::string, obstacle_fn, std::less<>> rule_of_plugin{
     {"tcp", tcp_obstacle}, {"ble", ble_obstacle}, {"loopback", loopback_obstacle}};
 
 /// 0: it is not one, which `cpns config check` says.
@@ -177,7 +177,8 @@ std::string plugins_of(const std::vector<radio>& all) {
 }
 
 bool all_known(const std::vector<radio>& all) {
-  return std::all_of(all.begin(), all.end(), [](const radio& r) { return known.contains(r.facts.plugin); });
+  return std::all_of(all.begin(), all.end(),
+                     [](const radio& r) { return rule_of_plugin.contains(r.facts.plugin); });
 }
 
 /// No plugin is on both sides.
@@ -203,14 +204,15 @@ lines compare_radios(const gateway_side& g, const pne_side& p, const tools& use)
     for (const auto& b : there) {
       if (a.facts.plugin != b.facts.plugin) continue;
       const meeting m{g, p, a, b};
-      const auto rule = known.find(a.facts.plugin);
-      if (auto in_the_way = rule == known.end() ? obstacle{} : rule->second(m)) {
+      const auto rule = rule_of_plugin.find(a.facts.plugin);
+      if (auto in_the_way = rule == rule_of_plugin.end() ? obstacle{} : rule->second(m)) {
         obstacles.push_back(*std::move(in_the_way));
         continue;
       }
-      met.push_back({state_t::ok, "the radio " + a.name + " (" + g.place(a.key) + ") can meet " + b.name +
-                                      " (" + p.place(b.key) + "), over " + a.facts.plugin +
-                                      (rule == known.end() ? "; its parameters are not compared" : "")});
+      met.push_back(
+          {state_t::ok, "the radio " + a.name + " (" + g.place(a.key) + ") can meet " + b.name + " (" +
+                            p.place(b.key) + "), over " + a.facts.plugin +
+                            (rule == rule_of_plugin.end() ? "; its parameters are not compared" : "")});
       compare_frames(m, met);
     }
   if (!met.empty()) return met;

@@ -117,6 +117,7 @@ inline cpns_transport make_table(instance* i) noexcept {
       [](void* c, cpns_limits* out) {
         cpns_limits all{};
         const auto fits = std::min(out->size, static_cast<std::uint32_t>(sizeof all));
+        all.size = fits;
         guarded(self(c).out, "limits", [&] { return self(c).impl->limits(all), CPNS_OK; });
         all.size = fits;  // a radio may have assigned the whole struct
         std::memcpy(out, &all, fits);

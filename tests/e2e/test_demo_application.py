@@ -42,9 +42,14 @@ class DemoApplication(unittest.TestCase):
         return said
 
     def broker_that(self, change: str) -> str:
-        """The broker of this machine, after a command of the shell in the folder of its configuration."""
+        """The broker of this machine with a copy of its configuration, after a command of the shell in the folder of the copy."""
+        copy = tempfile.TemporaryDirectory(prefix="cpns-appdemo-broker-")
+        self.addCleanup(copy.cleanup)
+        pathlib.Path(copy.name).chmod(0o777)
         program = self.folder / "broker"
-        program.write_text(f'#!/bin/sh\ncd "$(dirname "$2")" && {change} && exec {PROGRAM} "$@"\n')
+        program.write_text(f'#!/bin/sh\ncp "$(dirname "$2")"/acl "$2" {copy.name} && cd {copy.name} '
+                           '&& sed -i "s#^acl_file .*#acl_file $PWD/acl#" mosquitto.conf '
+                           f'&& {change} && exec {PROGRAM} -c "$PWD/mosquitto.conf"\n')
         program.chmod(0o755)
         return str(program)
 
@@ -86,6 +91,22 @@ class DemoApplication(unittest.TestCase):
         self.assertGreaterEqual(int(rows[-1][3].split(".")[1]), 2)
         self.assertTrue(any("step 10  PNE    -> PN GW" in line for line in said), "the steps of the assignment")
         self.assertEqual(os.listdir(self.folder), [])
+
+    @unittest.skipIf(os.geteuid(), "root's broker has another user")
+    def test_the_folder_in_which_root_writes_is_root_s(self):
+        before = os.umask(0o077)
+        self.addCleanup(os.umask, before)
+        demo = self.begin("--seconds", "3")
+        os.umask(before)
+        self.wait_for_clients(demo)
+        (folder,) = self.folder.glob("cpns-broker-*")
+        self.assertEqual((folder.stat().st_uid, folder.stat().st_mode & 0o777), (0, 0o750))
+        own = {p.name: (p.stat().st_uid, oct(p.stat().st_mode & 0o777)) for p in folder.iterdir()}
+        self.assertEqual({name for name, (uid, _) in own.items() if uid != 0}, {"hub"})
+        self.assertEqual({name for name, (_, mode) in own.items() if mode == "0o640"}, {"acl", "mosquitto.conf", "cpns_mosquitto.so"})
+        self.assertEqual(oct((folder / "hub").stat().st_mode & 0o777), "0o700")
+        self.end(demo)
+        self.assertEqual(demo.returncode, 0, self.error)
 
     def test_a_lost_message_and_a_refused_client_are_failures(self):
         lossy = self.begin("--seconds", "3", "--transport", "loopback", "--json", "--broker", self.broker_that("sed -i /^topic/d acl"))

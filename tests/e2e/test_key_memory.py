@@ -21,7 +21,7 @@ from support.memory import MemorySearch, copies_in, may_read_memory
 from support.mosquitto import BUILD, Broker, Sensor
 from support.process import Process
 from test_application_keys import ROLES, Keys, Watch
-from test_key_commands import Commands, children_of, gone, synced
+from support.key_commands import Commands, children_of, gone, synced
 
 READABLE = unittest.skipUnless(may_read_memory(), "only root can read the memory of a process that cannot be dumped")
 ALL_ROLES = (*ROLES, "server")

@@ -13,7 +13,7 @@ from support.process import cpns_binary
 BAD = pathlib.Path(os.environ.get("CPNS_BAD_PLUGINS") or pathlib.Path(cpns_binary()).parents[1] / "tests/unit/plugins/bad")
 
 REFUSED = {  # name of the bad plugin, and the message of the gateway
-    "other_abi": "is built for interface version 2.1, this program has 1.1",
+    "other_abi": "is built for interface version 2.2, this program has 1.2",
     "missing_symbol": "exports no symbol cpns_transport_entry: it is not a radio plugin",
     "crash_in_open": "was killed by signal 11 (Segmentation fault) while it was probed; it is not loaded",
     "abort_in_open": "was killed by signal 6 (Aborted) while it was probed; it is not loaded",
@@ -94,7 +94,7 @@ class Plugins(E2ECase):
         home.pne["transports"] = [{"name": "radio", "plugin": str(BAD / "other_abi.so")}]
         home.write()
         self.assertEqual(home.role("pne").spawn().wait(20), 1)
-        self.assertIn("this program has 1.1", home.events.find(role="pne", event="not-started")[0]["text"])
+        self.assertIn("this program has 1.2", home.events.find(role="pne", event="not-started")[0]["text"])
 
     def test_a_parameter_that_a_plugin_does_not_know(self):
         home = self.home(devices=1)
