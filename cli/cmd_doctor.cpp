@@ -82,7 +82,10 @@ void add_doctor(CLI::App& app, int& code, const doctor::tools& with) {
   auto* c = app.add_subcommand("doctor", "Examine a role, running or stopped, and say what to do");
   c->add_option("--config", o->config, "The configuration of a server, a gateway or PNEs")->required();
   c->add_option("--with", o->other,
-                "The configuration of the other side: look only whether the two fit together");
+                "The configuration of the other side: look only whether the two fit together")
+      ->check([](const std::string& file) {
+        return file.empty() ? std::string{"it is empty: name a file"} : std::string{};
+      });
   c->add_flag("--json", o->json, "Print one JSON object");
   c->footer(
       R"(Checks the configuration, the files that it names and their modes, certificates and revocation lists, the

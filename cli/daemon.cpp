@@ -90,16 +90,21 @@ void forbid_core_files() {
 }
 
 void bind_libraries_at_once(char* const* argv) {
-  constexpr const char* wish = "LD_BIND_NOW";
-  if (std::getenv(wish) != nullptr) {
+  constexpr const char *wish = "LD_BIND_NOW", *mark = "CPNS_BOUND";
+  if (std::getenv(mark) != nullptr) {
+    ::unsetenv(mark);
     ::unsetenv(wish);  // programs that this one starts have nothing to do with it
     return;
   }
-  // The link itself would give the process another name in lists.
+  // An empty value is none to the loader.
+  if (const char* given = std::getenv(wish); given != nullptr && *given != '\0') return;
+  // The link itself would give the process another name in lists. It names the loader if that was asked to run this program.
   std::array<char, PATH_MAX> path{};
-  if (::getauxval(AT_SECURE) != 0 || ::readlink("/proc/self/exe", path.data(), path.size() - 1) <= 0) return;
-  ::setenv(wish, "1", 1);
-  ::execv(path.data(), argv);
+  if (::getauxval(AT_SECURE) != 0 || ::readlink("/proc/self/exe", path.data(), path.size() - 1) <= 0 ||
+      std::string_view{path.data()}.find("/ld-") != std::string_view::npos)
+    return;
+  if (::setenv(mark, "1", 1) == 0 && ::setenv(wish, "1", 1) == 0) ::execv(path.data(), argv);
+  ::unsetenv(mark);
   ::unsetenv(wish);
 }
 
@@ -204,7 +209,7 @@ void signal_watch::ending() {
 bool cancelled() {
   sigset_t set;
   sigpending(&set);
-  return sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1;
+  return sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGHUP) == 1;
 }
 
 result<ready_file> ready_file::claim(std::filesystem::path file) {

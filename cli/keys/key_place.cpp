@@ -5,7 +5,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <random>
 #include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,7 +13,9 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/bytes.hpp"
 #include "base/clock.hpp"
+#include "crypto/suite.hpp"
 #include "storage/file.hpp"
 
 namespace cpns::cli::keys {
@@ -22,20 +23,30 @@ namespace {
 
 /// Nobody writes a file for so long; a process that was stopped meanwhile writes again.
 constexpr seconds leftover_age{60};
-constexpr std::string_view suffix = ".new-";
+/// Then 16 hexadecimal digits: nobody has such a file by chance.
+constexpr std::string_view mark = ".cpns-";
+constexpr std::size_t digits = 16;
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
 }
 
+std::string beginning_of(const std::filesystem::path& path) {
+  return "." + path.filename().string() + std::string{mark};
+}
+
 void remove_leftovers(const std::filesystem::path& path) {
-  const auto beginning = path.filename().string() + std::string{suffix};
+  const auto beginning = beginning_of(path);
+  const auto is_ours = [&beginning](const std::string& name) {
+    return name.size() == beginning.size() + digits && name.starts_with(beginning) &&
+           name.find_first_not_of("0123456789abcdef", beginning.size()) == std::string::npos;
+  };
   const auto old = unix_seconds(now_wall() - leftover_age);
   std::error_code ec;
   for (std::filesystem::directory_iterator it(folder_of(path), ec), end; !ec && it != end; it.increment(ec)) {
     struct stat about {};
-    if (it->path().filename().string().starts_with(beginning) && ::lstat(it->path().c_str(), &about) == 0 &&
-        S_ISREG(about.st_mode) && about.st_mtime < old)
+    if (is_ours(it->path().filename().string()) && ::lstat(it->path().c_str(), &about) == 0 &&
+        S_ISREG(about.st_mode) && about.st_uid == ::geteuid() && about.st_mtime < old)
       ::unlink(it->path().c_str());
   }
 }
@@ -72,9 +83,10 @@ result<key_file> key_file::in_new_folder(mode_t mode) {
 }
 
 key_file::key_file(std::filesystem::path path, std::filesystem::path own_folder, mode_t mode)
-    : path_(std::move(path)), temporary_(path_), own_folder_(std::move(own_folder)), mode_(mode) {
-  temporary_ += std::string{suffix} + std::to_string(std::random_device{}());
-}
+    : path_(std::move(path)),
+      temporary_(folder_of(path_) /
+                 (beginning_of(path_) + to_hex(crypto::system_entropy().draw<digits / 2>()))),
+      own_folder_(std::move(own_folder)), mode_(mode) {}
 
 key_file::~key_file() {
   if (own_folder_.empty()) return;

@@ -168,7 +168,7 @@ class DemoApplication(unittest.TestCase):
         self.assertRegex(self.error, r"the broker ended with exit code \d+: Error: .*nonsense")
 
     def test_no_process_outlives_a_demo_and_none_was_told_a_key(self):
-        demos = {number: self.begin() for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)}
+        demos = {number: self.begin() for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)}
         running = {number: self.wait_for_clients(demo) for number, demo in demos.items()}
         for number, demo in demos.items():
             with self.subTest(signal.Signals(number).name):

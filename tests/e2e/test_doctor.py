@@ -165,6 +165,9 @@ class Pairs(DoctorCase):
 
     def test_of_one_role(self):
         home = self.home(devices=1)
+        empty = home.cli("doctor", "--config", "pne.yaml", "--with", "", check=False)
+        self.assertEqual((empty.returncode, empty.stdout), (2, ""))
+        self.assertIn("name a file", empty.stderr)
         done = home.cli("doctor", "--config", "pne.yaml", "--with", "pne.yaml", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stdout, r"\nerror +configuration +pne\.yaml and pne\.yaml are both the configuration of a pne; ")

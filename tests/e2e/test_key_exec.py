@@ -137,6 +137,16 @@ class Exec(Commands):
             self.assertEqual(program.wait(), 5)
             self.assertEqual(self.told(program, " "), [text])
 
+    def test_leaves_the_wish_of_a_user_to_bind_at_once(self):
+        role = self.role()
+        for n, (given, seen) in enumerate((({}, "unset"), ({"LD_BIND_NOW": ""}, "unset"), ({"LD_BIND_NOW": "1"}, "1"))):
+            program = self.begin("exec", ENTITY, "--", "sh", "-c", 'echo "is ${LD_BIND_NOW:-unset} ${CPNS_BOUND:-alone}"',
+                                 env={"RUNTIME_DIRECTORY": str(self.folder), **given})
+            role.send_to(role.watch(n + 1), put("3.8", FIRST))
+            role.send_to(role.watch(n + 1), synced())
+            self.assertEqual(program.wait(), 0)
+            self.assertEqual(self.told(program, "alone"), [f"is {seen} alone"])
+
     def test_ends_as_its_program_ends(self):
         role = self.role()
         for program, code in (("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)):

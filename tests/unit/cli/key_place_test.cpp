@@ -84,13 +84,16 @@ TEST_F(a_key_file, has_two_writers_at_the_same_time) {
 TEST_F(a_key_file, loses_its_old_leftovers_alone) {
   using std::chrono::hours;
   const auto file = made();
-  for (const auto* name : {"psk.new-1", "psk.new-22", "psk.new", "psk2.new-1", "other"}) {
+  for (const auto* name : {".psk.cpns-00112233445566ff", ".psk.cpns-0011223344556677", ".psk.cpns-2026",
+                           ".psk.cpns-00112233445566FF", ".psk2.cpns-0011223344556677", "psk.new-2026"}) {
     write(name, "x");
     fs::last_write_time(folder / name, fs::file_time_type::clock::now() - hours{1});
   }
-  write("psk.new-3", "in work");
+  write(".psk.cpns-8899aabbccddeeff", "in work");
   ASSERT_TRUE(file.write(as_bytes(std::string_view{"keys"})));
-  EXPECT_EQ(names(), (std::vector<std::string>{"other", "psk", "psk.new", "psk.new-3", "psk2.new-1"}));
+  EXPECT_EQ(names(), (std::vector<std::string>{".psk.cpns-00112233445566FF", ".psk.cpns-2026",
+                                               ".psk.cpns-8899aabbccddeeff", ".psk2.cpns-0011223344556677",
+                                               "psk", "psk.new-2026"}));
 }
 
 TEST_F(a_key_file, says_what_it_has_after_a_failure) {
