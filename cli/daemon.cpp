@@ -101,7 +101,7 @@ void bind_libraries_at_once(char* const* argv) {
   // The link itself would give the process another name in lists. It names the loader if that was asked to run this program.
   std::array<char, PATH_MAX> path{};
   if (::getauxval(AT_SECURE) != 0 || ::readlink("/proc/self/exe", path.data(), path.size() - 1) <= 0 ||
-      std::string_view{path.data()}.find("/ld-") != std::string_view::npos)
+      std::string_view{path.data()}.substr(std::string_view{path.data()}.rfind('/') + 1).starts_with("ld-"))
     return;
   if (::setenv(mark, "1", 1) == 0 && ::setenv(wish, "1", 1) == 0) ::execv(path.data(), argv);
   ::unsetenv(mark);
@@ -209,7 +209,11 @@ void signal_watch::ending() {
 bool cancelled() {
   sigset_t set;
   sigpending(&set);
-  return sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGHUP) == 1;
+  if (sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1) return true;
+  // A blocked signal waits even where it is ignored, as under nohup.
+  struct sigaction how {};
+  return sigismember(&set, SIGHUP) == 1 && ::sigaction(SIGHUP, nullptr, &how) == 0 &&
+         how.sa_handler != SIG_IGN;
 }
 
 result<ready_file> ready_file::claim(std::filesystem::path file) {

@@ -40,7 +40,7 @@ void warn_of_files(const std::string& role, const std::string& key, std::uint64_
 /// before any thread is started, and before anything is made that an interrupted command would leave behind.
 void block_signals();
 
-/// Whether SIGINT or SIGTERM is pending since block_signals. For commands without a signal_watch.
+/// Whether SIGINT, SIGTERM, or a SIGHUP that is not ignored (nohup) is pending since block_signals. For commands without a signal_watch.
 bool cancelled();
 
 /// Lets an operator end a role that hangs: takes the blocked signals in a thread of its own while the role starts,

@@ -20,7 +20,7 @@ inline constexpr mode_t exec_mode = 0600;
 /// or /run.
 std::filesystem::path runtime_folder();
 
-/// A file for keys, which several processes may write at the same time: each by a temporary file of its own, PATH.new-NUMBER.
+/// A file for keys, which several processes may write at the same time: each by a temporary file of its own, .NAME.cpns-NUMBER.
 /// One that is killed while it writes leaves that behind; any of them that writes when it is a minute old removes it. Not
 /// thread-safe.
 class key_file {

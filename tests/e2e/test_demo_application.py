@@ -167,6 +167,16 @@ class DemoApplication(unittest.TestCase):
         self.assertEqual(demo.returncode, 1)
         self.assertRegex(self.error, r"the broker ended with exit code \d+: Error: .*nonsense")
 
+    def test_nohup_keeps_it(self):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+        demo = self.begin("--seconds", "3")
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.wait_for_clients(demo)
+        demo.send_signal(signal.SIGHUP)
+        self.end(demo)
+        self.assertEqual(demo.returncode, 0, self.error)
+
     def test_no_process_outlives_a_demo_and_none_was_told_a_key(self):
         demos = {number: self.begin() for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)}
         running = {number: self.wait_for_clients(demo) for number, demo in demos.items()}
