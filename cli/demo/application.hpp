@@ -35,9 +35,9 @@ struct application_figures {
   std::string oldest_epoch;
 };
 
-/// Everything that a demo with an application adds to the roles. Its files are in a folder of their own that the user of the broker
-/// may read: root's broker is never root. No key is in an argument or in the environment of a process. Not thread-safe; start all from
-/// one thread that outlives it, because the kernel ends the children with their thread.
+/// Everything that a demo with an application adds to the roles. Its files are in a folder of this process, which the group of the
+/// broker may read: root's broker is never root. No key is in an argument or in the environment of a process. Not thread-safe;
+/// start all from one thread that outlives it, because the kernel ends the children with their thread.
 class mqtt_application {
  public:
   /// Finds the broker, the plugin and the clients; starts nothing. config_missing names the package to install.
@@ -73,15 +73,14 @@ class mqtt_application {
         private_(std::move(folder)) {}
   static result<programs> find(const demo_options& o);
   static result<broker_account> account_of_broker(const std::string& own_name);
+  /// Of the subscriber on the hub; its folder is the broker's.
+  [[nodiscard]] std::string hub_socket() const { return private_.path() + "/hub/hub.sock"; }
   status write_files(const std::string& kept);
   status start_broker(const std::string& folder);
 
   programs programs_;
   broker_account who_;
   std::string own_name_;  ///< of the account of this process
-  /// Of the subscriber on the hub; its folder is the broker's.
-  [[nodiscard]] std::string hub_socket() const { return private_.path() + "/hub/hub.sock"; }
-
   temporary_folder private_;
   std::string log_of_broker_, log_of_clients_;
   std::uint16_t port_ = 0;
